@@ -1,0 +1,1 @@
+//! Everything that runs between clone and the container's own execve.

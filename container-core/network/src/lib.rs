@@ -1,0 +1,1 @@
+//! Container networking on one host: namespaces, bridges, addresses, published ports, Service tables.

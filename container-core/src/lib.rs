@@ -1,0 +1,1 @@
+//! The life of a Linux container inside any program.

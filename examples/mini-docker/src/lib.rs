@@ -1,0 +1,1 @@
+//! Wiring as a library.

@@ -1,0 +1,1 @@
+//! The Kubernetes API as a function in your process.

@@ -1,0 +1,1 @@
+//! Kubernetes as pure logic: objects, scheduler, reconcilers, node, network, simulation.
