@@ -1,0 +1,1 @@
+//! The floor: the same launch by hand-written system calls.
