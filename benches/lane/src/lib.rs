@@ -3,8 +3,8 @@
 //! A test target with `harness = false` builds its cases with [`case`] and hands them to [`main`].
 //! A case says what it needs; a need that this machine cannot meet makes the case `ignored` with
 //! the reason printed. `TESTS_REQUIRE=all` turns every such skip into a failure, so that a skip
-//! cannot rot on a machine that could have run it. [`Need::Elsewhere`] is the third outcome: the
-//! case needs other hardware or a named lane, is printed as `not applicable` and never fails.
+//! cannot rot on a machine that could have run it. [`Need::Elsewhere`] and [`Need::Lane`] are the third
+//! outcome: the case needs other hardware or a named lane, is printed as `not applicable` and never fails.
 //!
 //! Absent on purpose: any knowledge of containers, images or clusters.
 
@@ -26,7 +26,9 @@ pub enum Need {
     Program(&'static str),
     /// A file or folder that must exist.
     Path(&'static str),
-    /// Other hardware, another kernel, or a named lane of its own.
+    /// A lane of its own, entered by `TESTS_LANE=NAME` (`v2`: a booted kernel with nothing but cgroup v2).
+    Lane(&'static str),
+    /// Other hardware or another kernel.
     Elsewhere(&'static str),
 }
 
@@ -42,7 +44,17 @@ impl Need {
             }
             Self::Program(name) => (!on_path(name)).then(|| format!("needs the program {name} on PATH")),
             Self::Path(path) => (!std::path::Path::new(path).exists()).then(|| format!("needs {path}")),
-            Self::Elsewhere(_) => None,
+            Self::Lane(_) | Self::Elsewhere(_) => None,
+        }
+    }
+
+    /// Says why the need belongs to another machine or lane, if it does.
+    fn not_applicable(self) -> Option<String> {
+        match self {
+            Self::Lane(name) if std::env::var("TESTS_LANE").is_ok_and(|lane| lane == name) => None,
+            Self::Lane(name) => Some(format!("runs in the lane {name}")),
+            Self::Elsewhere(why) => Some(why.to_owned()),
+            _ => None,
         }
     }
 }
@@ -71,10 +83,8 @@ pub type Outcome = Result<(), Failed>;
 /// Makes one case. It runs when every one of `needs` is met.
 pub fn case(name: &str, needs: &'static [Need], run: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
     Trial::ignorable_test(name, move || {
-        for need in needs {
-            if let Need::Elsewhere(why) = need {
-                return Ok(Completion::ignored_with(format!("not applicable: {why}")));
-            }
+        if let Some(why) = needs.iter().find_map(|need| need.not_applicable()) {
+            return Ok(Completion::ignored_with(format!("not applicable: {why}")));
         }
         let missing: Vec<String> = needs.iter().filter_map(|need| need.missing()).collect();
         if missing.is_empty() {
