@@ -1,1 +1,14 @@
 //! Kubernetes as pure logic: objects, scheduler, reconcilers, node, network, simulation.
+#![forbid(unsafe_code)]
+
+pub mod action;
+mod error;
+pub mod objects;
+pub mod time;
+pub mod world;
+
+pub use action::{Action, Plan};
+pub use error::Error;
+pub use objects::{Key, Kind, Object, Resource};
+pub use time::Time;
+pub use world::{Change, World};

@@ -1,0 +1,39 @@
+//! The one error of this crate: input that could not be read. Decisions never fail; trouble there is an event or a note.
+
+/// Input that this crate could not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The object's apiVersion and kind are none that this crate knows.
+    #[error("no kind {kind:?} in version {api_version:?}")]
+    UnknownKind {
+        /// The apiVersion that was given.
+        api_version: String,
+        /// The kind that was given.
+        kind: String,
+    },
+    /// A JSON object does not have its kind's shape.
+    #[error("{subject} is not a valid {kind}")]
+    Malformed {
+        /// Namespace and name, as far as they could be read.
+        subject: String,
+        /// The kind that was expected.
+        kind: &'static str,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
+    /// A text is not what its field holds (a quantity, a time, a percentage).
+    #[error("{text:?} is not a {expected}")]
+    Unreadable {
+        /// What was given.
+        text: String,
+        /// What it should have been.
+        expected: &'static str,
+    },
+}
+
+impl Error {
+    pub(crate) fn unreadable(text: &str, expected: &'static str) -> Self {
+        Self::Unreadable { text: text.chars().take(80).collect(), expected }
+    }
+}
