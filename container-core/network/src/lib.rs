@@ -1,1 +1,34 @@
 //! Container networking on one host: namespaces, bridges, addresses, published ports, Service tables.
+
+mod bridge;
+mod error;
+mod namespace;
+mod netlink;
+mod publish;
+mod subnet;
+mod sysctl;
+
+pub use bridge::{Attachment, Endpoint, Lease, Network, NetworkConfig};
+pub use error::{Error, Result};
+pub use namespace::Namespace;
+pub use publish::{PortMapping, PublishMode};
+pub use subnet::Subnet;
+
+/// Which of the two port spaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Streams.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl std::fmt::Display for Protocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! Links over rtnetlink: bridges, veth pairs whose far end is born inside another namespace, flags, masters.
+//!
+//! Absent on purpose: which links a network needs; that is decided in `bridge` and `pod`.
+
+use super::codec::{Attributes, CREATE, EXCLUSIVE};
+use super::{Answer, Family, Socket};
+use crate::{Error, Namespace, Result};
+use nix::errno::Errno;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+const NEWLINK: u16 = 16;
+const DELLINK: u16 = 17;
+const GETLINK: u16 = 18;
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
+const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const VETH_INFO_PEER: u16 = 1;
+const IFF_UP: u32 = 1;
+/// `IFF_LOOPBACK`.
+pub(crate) const LOOPBACK: u32 = 8;
+
+/// What a listing says about a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LinkInfo {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) flags: u32,
+    pub(crate) alias: Option<String>,
+    pub(crate) master: Option<u32>,
+    pub(crate) mac: Option<[u8; 6]>,
+    pub(crate) kind: Option<String>,
+}
+
+/// A veth pair to be made: one end here, the other inside `peer_namespace`.
+#[derive(Debug)]
+pub(crate) struct Veth<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) peer_name: &'a str,
+    pub(crate) peer_namespace: BorrowedFd<'a>,
+    pub(crate) peer_mac: Option<[u8; 6]>,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) master: Option<u32>,
+}
+
+/// Speaks rtnetlink inside one network namespace.
+#[derive(Debug)]
+pub(crate) struct Links {
+    pub(super) socket: Socket,
+}
+
+impl Links {
+    /// For the calling thread's namespace.
+    pub(crate) fn open() -> Result<Self> {
+        Ok(Self { socket: Socket::open(Family::Route)? })
+    }
+
+    /// For another namespace.
+    pub(crate) fn open_in(namespace: &Namespace) -> Result<Self> {
+        Ok(Self { socket: Socket::open_in(namespace, Family::Route)? })
+    }
+
+    /// Every link of the namespace.
+    pub(crate) fn all(&mut self) -> Result<Vec<LinkInfo>> {
+        let answers = self.socket.dump(GETLINK, &ifinfo(0, 0, 0), |_| {}).map_err(Error::kernel("list links"))?;
+        Ok(answers.iter().filter_map(link_info).collect())
+    }
+
+    /// The link with this name, if there is one.
+    pub(crate) fn find(&mut self, name: &str) -> Result<Option<LinkInfo>> {
+        match self.socket.get(GETLINK, &ifinfo(0, 0, 0), |w| w.string(IFLA_IFNAME, name)) {
+            Ok(answers) => Ok(answers.iter().find_map(link_info)),
+            Err(Errno::ENODEV) => Ok(None),
+            Err(source) => Err(Error::Kernel { doing: format!("look up link {name}"), source }),
+        }
+    }
+
+    /// The index of a link that must exist.
+    pub(crate) fn index(&mut self, name: &str) -> Result<u32> {
+        let found = self.find(name)?;
+        found
+            .map(|link| link.index)
+            .ok_or_else(|| Error::Kernel { doing: format!("look up link {name}"), source: Errno::ENODEV })
+    }
+
+    /// Makes a bridge, marked by `alias`.
+    pub(crate) fn add_bridge(&mut self, name: &str, alias: &str, mac: [u8; 6], mtu: Option<u32>) -> Result<()> {
+        let made = self.socket.request(NEWLINK, CREATE | EXCLUSIVE, &ifinfo(0, 0, 0), |w| {
+            w.string(IFLA_IFNAME, name);
+            w.attr(IFLA_ADDRESS, &mac);
+            if let Some(mtu) = mtu {
+                w.u32(IFLA_MTU, mtu);
+            }
+            w.nest(IFLA_LINKINFO, |w| w.string(IFLA_INFO_KIND, "bridge"));
+        });
+        made.map_err(Error::kernel(format!("make bridge {name}")))?;
+        // The kernel takes an alias only on a link that exists.
+        let index = self.index(name)?;
+        self.set(index, "mark", |w| w.attr(IFLA_IFALIAS, alias.as_bytes()))
+    }
+
+    /// Makes a veth pair in one request: there is no moment at which both ends are here.
+    pub(crate) fn add_veth(&mut self, veth: &Veth<'_>) -> Result<()> {
+        let made = self.socket.request(NEWLINK, CREATE | EXCLUSIVE, &ifinfo(0, 0, 0), |w| {
+            w.string(IFLA_IFNAME, veth.name);
+            if let Some(mtu) = veth.mtu {
+                w.u32(IFLA_MTU, mtu);
+            }
+            if let Some(master) = veth.master {
+                w.u32(IFLA_MASTER, master);
+            }
+            w.nest(IFLA_LINKINFO, |w| {
+                w.string(IFLA_INFO_KIND, "veth");
+                w.nest(IFLA_INFO_DATA, |w| {
+                    w.nest(VETH_INFO_PEER, |w| {
+                        w.raw(&ifinfo(0, 0, 0));
+                        w.string(IFLA_IFNAME, veth.peer_name);
+                        w.attr(IFLA_NET_NS_FD, &veth.peer_namespace.as_fd().as_raw_fd().to_ne_bytes());
+                        if let Some(mac) = veth.peer_mac {
+                            w.attr(IFLA_ADDRESS, &mac);
+                        }
+                        if let Some(mtu) = veth.mtu {
+                            w.u32(IFLA_MTU, mtu);
+                        }
+                    });
+                });
+            });
+        });
+        made.map_err(Error::kernel(format!("make the link {} to {}", veth.name, veth.peer_name)))
+    }
+
+    /// Brings a link up.
+    pub(crate) fn up(&mut self, name: &str) -> Result<()> {
+        let index = self.index(name)?;
+        let done = self.socket.request(NEWLINK, 0, &ifinfo(index, IFF_UP, IFF_UP), |_| {});
+        done.map_err(Error::kernel(format!("bring link {name} up")))
+    }
+
+    /// Puts a link under a bridge.
+    pub(crate) fn enslave(&mut self, index: u32, master: u32) -> Result<()> {
+        self.set(index, "put under its bridge", |w| w.u32(IFLA_MASTER, master))
+    }
+
+    /// Deletes a link; one that is gone already is fine.
+    pub(crate) fn delete(&mut self, name: &str) -> Result<()> {
+        match self.socket.request(DELLINK, 0, &ifinfo(0, 0, 0), |w| w.string(IFLA_IFNAME, name)) {
+            Ok(()) | Err(Errno::ENODEV) => Ok(()),
+            Err(source) => Err(Error::Kernel { doing: format!("delete link {name}"), source }),
+        }
+    }
+
+    fn set(&mut self, index: u32, verb: &str, body: impl FnOnce(&mut super::Writer)) -> Result<()> {
+        let done = self.socket.request(NEWLINK, 0, &ifinfo(index, 0, 0), body);
+        done.map_err(Error::kernel(format!("{verb} link {index}")))
+    }
+}
+
+/// `struct ifinfomsg`.
+fn ifinfo(index: u32, flags: u32, change: u32) -> [u8; 16] {
+    let mut fixed = [0; 16];
+    fixed[4..8].copy_from_slice(&index.to_ne_bytes());
+    fixed[8..12].copy_from_slice(&flags.to_ne_bytes());
+    fixed[12..].copy_from_slice(&change.to_ne_bytes());
+    fixed
+}
+
+fn link_info(answer: &Answer) -> Option<LinkInfo> {
+    if answer.kind != NEWLINK {
+        return None;
+    }
+    let fixed: &[u8; 16] = answer.body.first_chunk()?;
+    let attributes = Attributes(&answer.body[16..]);
+    Some(LinkInfo {
+        index: u32::from_ne_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]),
+        flags: u32::from_ne_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+        name: attributes.string(IFLA_IFNAME)?,
+        alias: attributes.string(IFLA_IFALIAS),
+        master: attributes.u32(IFLA_MASTER),
+        mac: attributes.get(IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
+        kind: attributes.nested(IFLA_LINKINFO).string(IFLA_INFO_KIND),
+    })
+}
