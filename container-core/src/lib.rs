@@ -1,1 +1,3 @@
 //! The life of a Linux container inside any program.
+
+pub mod supervisor;

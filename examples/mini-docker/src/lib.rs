@@ -1,1 +1,6 @@
-//! Wiring as a library.
+//! Docker's sentences over container-core and image-store: the wiring as a library.
+
+#![forbid(unsafe_code)]
+
+pub mod flags;
+pub mod text;

@@ -1,2 +1,3 @@
 //! Wiring only.
+#![forbid(unsafe_code)]
 fn main() {}
