@@ -4,6 +4,7 @@ mod bridge;
 mod error;
 mod namespace;
 mod netlink;
+mod nft;
 mod publish;
 mod subnet;
 mod sysctl;
@@ -11,7 +12,7 @@ mod sysctl;
 pub use bridge::{Attachment, Endpoint, Lease, Network, NetworkConfig};
 pub use error::{Error, Result};
 pub use namespace::Namespace;
-pub use publish::{PortMapping, PublishMode};
+pub use publish::{Binder, LocalBinder, PortMapping, PortProxy, PublishMode, Reservation};
 pub use subnet::Subnet;
 
 /// Which of the two port spaces.

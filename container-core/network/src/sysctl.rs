@@ -32,6 +32,11 @@ pub(crate) fn set_forwarding(interface: &str, on: bool) -> Result<()> {
     }
 }
 
+/// Whether somebody switched forwarding on for the whole namespace.
+pub(crate) fn forwards_everything() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").is_ok_and(|text| text.trim() == "1")
+}
+
 fn forwarding_path(interface: &str) -> PathBuf {
     PathBuf::from(format!("/proc/sys/net/ipv4/conf/{interface}/forwarding"))
 }

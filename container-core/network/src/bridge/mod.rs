@@ -18,6 +18,7 @@
 mod config;
 mod converge;
 mod network;
+mod rules;
 mod state;
 
 pub use config::NetworkConfig;

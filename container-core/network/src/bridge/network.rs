@@ -79,6 +79,7 @@ impl Network {
         let lease = self.lease(&state, attachment)?;
         state.leases.push(lease.clone());
         file.store(&state)?;
+        // What converging adds to the state (forwarding) does not matter below.
         let before = state.clone();
         let attached = converge::converge(&self.config, &file, state)
             .and_then(|mode| self.connect(&before, &lease, inside).map(|()| self.endpoint(&before, &lease, mode)));
@@ -169,6 +170,7 @@ impl Network {
             mtu: self.config.mtu,
             master: Some(bridge),
         })?;
+        links.set_hairpin(&lease.host_interface)?;
         sysctl::silence_ipv6(&lease.host_interface)?;
         links.up(&lease.host_interface)?;
         inside.run(|| {

@@ -146,6 +146,21 @@ impl Links {
         self.set(index, "put under its bridge", |w| w.u32(IFLA_MASTER, master))
     }
 
+    /// Lets a bridge send a packet back out of the port that it came from: where the kernel filters bridged packets
+    /// (`br_netfilter`), it rewrites a container's packet to its own published port without leaving the bridge.
+    pub(crate) fn set_hairpin(&mut self, name: &str) -> Result<()> {
+        const IFLA_INFO_SLAVE_KIND: u16 = 4;
+        const IFLA_INFO_SLAVE_DATA: u16 = 5;
+        const IFLA_BRPORT_MODE: u16 = 4;
+        let index = self.index(name)?;
+        self.set(index, "set the hairpin mode of", |w| {
+            w.nest(IFLA_LINKINFO, |w| {
+                w.string(IFLA_INFO_SLAVE_KIND, "bridge");
+                w.nest(IFLA_INFO_SLAVE_DATA, |w| w.u8(IFLA_BRPORT_MODE, 1));
+            });
+        })
+    }
+
     /// Deletes a link; one that is gone already is fine.
     pub(crate) fn delete(&mut self, name: &str) -> Result<()> {
         match self.socket.request(DELLINK, 0, &ifinfo(0, 0, 0), |w| w.string(IFLA_IFNAME, name)) {

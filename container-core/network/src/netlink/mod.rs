@@ -10,6 +10,6 @@ mod route;
 mod socket;
 
 pub(crate) use codec::{Attributes, Writer};
-pub(crate) use link::{LinkInfo, Links, Veth};
+pub(crate) use link::{LOOPBACK, LinkInfo, Links, Veth};
 pub(crate) use route::{RouteKind, RouteSpec};
 pub(crate) use socket::{Answer, Family, Socket};

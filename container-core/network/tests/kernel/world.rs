@@ -4,6 +4,7 @@ use container_network::Namespace;
 use nix::sched::{CloneFlags, unshare};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::panic::Location;
 use std::process::Command;
 use std::time::Duration;
 use test_lane::Failed;
@@ -44,13 +45,26 @@ pub(crate) fn serve(namespace: &Namespace, address: SocketAddr, name: &str) -> R
 }
 
 /// Connects from inside a namespace and returns the whole answer.
+#[track_caller]
 pub(crate) fn ask(namespace: &Namespace, address: SocketAddr) -> Result<String> {
-    namespace.run(|| ask_here(address))?
+    let line = Location::caller().line();
+    namespace.run(|| ask_from(line, address))?
 }
 
 /// Connects from the calling thread's namespace.
+#[track_caller]
 pub(crate) fn ask_here(address: SocketAddr) -> Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    ask_from(Location::caller().line(), address)
+}
+
+/// Tells whether a connection is refused or not answered for a while.
+pub(crate) fn unreachable(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, Duration::from_millis(300)).is_err()
+}
+
+fn ask_from(line: u32, address: SocketAddr) -> Result<String> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE);
+    let mut stream = stream.map_err(|error| format!("connect to {address} in line {line}: {error}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -79,4 +93,37 @@ pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
 /// Fails with both values when they differ.
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T, what: &str) -> Result<()> {
     if found == expected { Ok(()) } else { Err(format!("{what}: found {found:?}, expected {expected:?}").into()) }
+}
+
+/// A neighbour on a wire: the calling thread's namespace has `wire0` with the host's address.
+pub(crate) struct Outside {
+    pub(crate) namespace: Namespace,
+    pub(crate) link: String,
+    pub(crate) host: std::net::Ipv4Addr,
+    pub(crate) neighbour: std::net::Ipv4Addr,
+}
+
+pub(crate) fn wire() -> Result<Outside> {
+    let namespace = Namespace::create()?;
+    let path = namespace.path();
+    // The program `ip` takes a namespace by a name or a process; a descriptor of ours it finds under our own pid.
+    let inside = path.to_string_lossy().into_owned();
+    output("ip", &["link", "add", "wire0", "type", "veth", "peer", "name", "wire0", "netns", &inside])?;
+    output("ip", &["address", "add", "198.51.100.1/24", "dev", "wire0"])?;
+    output("ip", &["link", "set", "wire0", "up"])?;
+    namespace.run(|| -> Result<()> {
+        output("ip", &["address", "add", "198.51.100.2/24", "dev", "wire0"])?;
+        output("ip", &["link", "set", "wire0", "up"])?;
+        Ok(())
+    })??;
+    let (host, neighbour) = ("198.51.100.1".parse()?, "198.51.100.2".parse()?);
+    Ok(Outside { namespace, link: "wire0".to_owned(), host, neighbour })
+}
+
+impl Outside {
+    pub(crate) fn route_to(&self, subnet: container_network::Subnet) -> Result<()> {
+        let arguments = ["route", "add", &subnet.to_string(), "via", &self.host.to_string()];
+        self.namespace.run(|| output("ip", &arguments))??;
+        Ok(())
+    }
 }
