@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod controllers;
 mod error;
 pub mod objects;
+pub mod sim;
 pub mod time;
 pub mod world;
 

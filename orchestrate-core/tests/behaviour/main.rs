@@ -1,0 +1,7 @@
+//! Upstream's behaviour, told as tables and short stories over the public surface.
+
+mod deployments;
+mod garbage;
+mod lab;
+mod nodes;
+mod services;
