@@ -17,6 +17,8 @@ mod defaults;
 mod discovery;
 mod error;
 mod form;
+#[cfg(feature = "listener")]
+pub mod listener;
 mod patch;
 mod path;
 mod pods;

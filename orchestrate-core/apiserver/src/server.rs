@@ -21,6 +21,8 @@ use crate::{discovery, write};
 pub struct Config {
     /// Source of every uid and generated name.
     pub seed: u64,
+    /// The moment at which the cluster begins.
+    pub start: Millis,
     /// Changes kept per resource for watches that start in the past.
     pub history: usize,
     /// First address of the Service range.
@@ -35,6 +37,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             seed: 0,
+            start: 0,
             history: 4096,
             service_base: std::net::Ipv4Addr::new(10, 96, 0, 0),
             service_prefix: 16,
@@ -68,12 +71,12 @@ impl ApiServer {
     /// A server with the namespaces that every cluster has.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let store = Store::new(config.history);
+        let (store, start) = (Store::new(config.history), config.start);
         let mut server = Self { store, random: Random::new(config.seed), config };
         for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
             let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
             let request = Request::post("/api/v1/namespaces", object);
-            let made = server.handle(0, &request).into_result();
+            let made = server.handle(start, &request).into_result();
             debug_assert!(made.is_ok(), "a start namespace was refused: {made:?}");
         }
         server

@@ -1,0 +1,119 @@
+//! The engine behind a socket: HTTP/1.1 on loopback with a bearer token, or on a unix socket.
+//!
+//! The socket is handed in, so its owner decides who can reach it. Every connection runs on one
+//! runtime thread; requests take the engine's lock for microseconds, watches wait for its bell, and
+//! calls that end in a container go to the [`Delegate`]. TLS is absent on purpose: whoever needs it
+//! puts it in front.
+
+mod auth;
+mod body;
+mod connection;
+mod pods;
+mod shared;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+pub use auth::{Token, write_kubeconfig};
+pub use pods::{Delegate, Exit, ReadWrite, Session};
+pub use shared::{Clock, SharedApi};
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// Loopback TCP; give it a token.
+    Tcp(std::net::TcpListener),
+    /// A unix socket, guarded by its mode.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// How to serve.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// The credential that every request must carry; without one everybody is let in.
+    pub token: Option<Token>,
+    /// Who carries out logs, exec and port forwarding.
+    pub delegate: Option<Arc<dyn Delegate>>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let delegate = self.delegate.is_some();
+        f.debug_struct("Options").field("token", &self.token).field("delegate", &delegate).finish()
+    }
+}
+
+/// A listener at work. Dropping it stops it.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Ends watches, lets requests under way finish, and waits for that.
+    pub fn stop(mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the listener's thread has been printed by it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// Serves `api` on `socket` from a thread of its own.
+///
+/// # Errors
+/// The socket cannot be used without blocking, or no thread can be made.
+pub fn spawn(api: SharedApi, socket: Socket, options: Options) -> io::Result<Running> {
+    let (stop, stopped) = watch::channel(false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    match &socket {
+        Socket::Tcp(listener) => listener.set_nonblocking(true)?,
+        Socket::Unix(listener) => listener.set_nonblocking(true)?,
+    }
+    let thread = std::thread::Builder::new().name("apiserver".to_owned()).spawn(move || {
+        runtime.block_on(serve(api, socket, options, stopped));
+        // Threads that read a container's output end with their container; do not wait for them.
+        runtime.shutdown_background();
+    })?;
+    Ok(Running { stop, thread: Some(thread) })
+}
+
+/// Serves until `stopped` turns true; the async form of [`spawn`], for a caller with a runtime.
+pub async fn serve(api: SharedApi, socket: Socket, options: Options, stopped: watch::Receiver<bool>) {
+    let served = Arc::new(connection::Served { api, options, stopped });
+    let (alive, mut all_gone) = tokio::sync::mpsc::channel::<()>(1);
+    match socket {
+        Socket::Tcp(listener) => {
+            let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+            while let Some(stream) = served.next(|| async { listener.accept().await.map(|(s, _)| s) }).await {
+                // Small answers should not wait for more to send with them.
+                let _ = stream.set_nodelay(true);
+                connection::start(&served, stream, &alive);
+            }
+        }
+        Socket::Unix(listener) => {
+            let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
+            while let Some(stream) = served.next(|| async { listener.accept().await.map(|(s, _)| s) }).await {
+                connection::start(&served, stream, &alive);
+            }
+        }
+    }
+    drop(alive);
+    let patience = std::time::Duration::from_secs(2);
+    let _ = tokio::time::timeout(patience, all_gone.recv()).await;
+}
