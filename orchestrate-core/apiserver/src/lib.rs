@@ -10,6 +10,7 @@
 //! `selector` → `form` (object, metadata or `table`). Refusals are [`Status`] objects.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 mod base64;
 mod convert;
 mod decode;

@@ -8,6 +8,8 @@ mod tests;
 
 use serde_json::Value;
 
+pub(crate) use strategic::three_way;
+
 use crate::request::PatchKind;
 use crate::schema::type_of;
 
