@@ -2,9 +2,11 @@
 
 mod bridge;
 mod error;
+pub mod files;
 mod namespace;
 mod netlink;
 mod nft;
+pub mod outer;
 mod publish;
 mod subnet;
 mod sysctl;

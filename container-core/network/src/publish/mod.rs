@@ -11,7 +11,6 @@ mod udp;
 
 pub use proxy::PortProxy;
 pub use reserve::{Binder, LocalBinder, Reservation};
-#[allow(unused_imports, reason = "the broker uses them")]
 pub(crate) use reserve::{bind_error, bind_socket};
 
 use crate::Protocol;

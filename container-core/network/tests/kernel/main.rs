@@ -2,13 +2,19 @@
 //! ordinary user runs all of them inside one user namespace.
 
 mod bridge;
+mod outer;
 mod publish;
 mod world;
 
 fn main() -> std::process::ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(code) = outer::roles(&arguments) {
+        return code;
+    }
     world::become_root();
     let mut cases = Vec::new();
     cases.extend(bridge::cases());
     cases.extend(publish::cases());
+    cases.extend(outer::cases());
     test_lane::main(cases)
 }

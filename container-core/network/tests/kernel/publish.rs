@@ -66,6 +66,7 @@ fn everywhere() -> Result<()> {
     serve(&other, at(client.address, 81), "private")?;
     outside.route_to(network.subnet()?.expect("fixed by the first container"))?;
     same(outside.namespace.run(|| unreachable(at(client.address, 81)))?, true, "an unpublished port is closed")?;
+    drop(web);
     network.detach("web")?;
     same(outside.namespace.run(|| unreachable(host))?, true, "published after the detach")?;
     network.detach("client")?;
