@@ -1,0 +1,224 @@
+//! Snapshots: the unpacked layers of an image, one folder per chain id, ready to be the lower folders of an overlay.
+//!
+//! A snapshot is written below `ingest/`, renamed into place when it is complete, and carries the boot it was written
+//! under. Its files are not synced one by one; instead, after another boot, a snapshot without the mark `synced` (see
+//! [`Store::settle`]) is not believed and is unpacked again. So speed does not cost safety.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, XattrFlags, mkdirat, setxattr};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Hasher;
+use crate::error::At as _;
+use crate::layer::{Applied, Decompressor, Markers, Root, apply};
+use crate::manifest::Descriptor;
+use crate::store::{Image, Store, Working, write_whole};
+use crate::{Digest, Error, Result};
+
+const FORMAT: u32 = 1;
+
+/// The unpacked layers of one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The folders to stack, top first, as overlay's `lowerdir` wants them.
+    pub lower: Vec<PathBuf>,
+    /// Overlay must be mounted with `userxattr` to see opaque folders: so it is for an unprivileged caller.
+    pub userxattr: bool,
+    /// What an unprivileged caller could not unpack as the layers say.
+    pub shortfalls: Shortfalls,
+}
+
+/// What could not be unpacked as the layers say, in all layers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Shortfalls {
+    /// Entries whose owner became the caller; the true one stands in `user.containers.override_stat`.
+    pub squashed: u64,
+    /// Device nodes left out.
+    pub devices: u64,
+    /// Extended attributes left out.
+    pub xattrs: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Meta {
+    format: u32,
+    diff_id: Digest,
+    boot_id: String,
+    opaque_root: bool,
+    #[serde(flatten)]
+    shortfalls: Shortfalls,
+}
+
+/// The names of stacks of layers: each covers a layer and all below it.
+pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
+    let mut chain: Vec<Digest> = Vec::with_capacity(diff_ids.len());
+    for diff_id in diff_ids {
+        chain.push(match chain.last() {
+            None => *diff_id,
+            Some(below) => Digest::of(format!("{below} {diff_id}").as_bytes()),
+        });
+    }
+    chain
+}
+
+impl Store {
+    /// Unpacks what is not unpacked yet, and names the folders.
+    ///
+    /// As root the folders are exact. Any other caller gets everything but devices and foreign owners
+    /// ([`Snapshot::shortfalls`] counts them); nothing of that keeps the image from running under a single-id mapping.
+    ///
+    /// # Errors
+    /// `Invalid` for a layer that breaks its format or tries to leave its folder, `WrongDigest`, `Io`.
+    pub fn unpack(&self, image: &Image) -> Result<Snapshot> {
+        let lease = self.lease()?;
+        lease.pin(self, image.digest)?;
+        let markers = self.markers()?;
+        let mut snapshot =
+            Snapshot { lower: Vec::new(), userxattr: markers == Markers::User, shortfalls: Shortfalls::default() };
+        let chain = chain_ids(&image.config.diff_ids);
+        for ((layer, diff_id), chain) in image.layers.iter().zip(&image.config.diff_ids).zip(chain) {
+            let folder = self.snapshot_path(chain, markers);
+            let meta = match self.valid_meta(&folder) {
+                Some(meta) => meta,
+                None => self.unpack_layer(layer, *diff_id, &folder, markers, &snapshot.lower)?,
+            };
+            if meta.opaque_root {
+                snapshot.lower.clear();
+            }
+            snapshot.lower.insert(0, folder.join("fs"));
+            snapshot.shortfalls.squashed += meta.shortfalls.squashed;
+            snapshot.shortfalls.devices += meta.shortfalls.devices;
+            snapshot.shortfalls.xattrs += meta.shortfalls.xattrs;
+        }
+        Ok(snapshot)
+    }
+
+    /// Makes all snapshots durable and marks them so; worth calling when nobody waits.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn settle(&self) -> Result<()> {
+        let folder = self.snapshots_dir();
+        let mut unmarked = Vec::new();
+        for entry in std::fs::read_dir(&folder).at("list", &folder)? {
+            let path = entry.at("list", &folder)?.path();
+            if !path.join("synced").exists() && self.valid_meta(&path).is_some() {
+                unmarked.push(path);
+            }
+        }
+        if unmarked.is_empty() {
+            return Ok(());
+        }
+        let opened = File::open(&folder).at("open", &folder)?;
+        rustix::fs::syncfs(&opened).at("sync", &folder)?;
+        for path in unmarked {
+            write_whole(&self.ingest_dir(), &path.join("synced"), b"")?;
+        }
+        Ok(())
+    }
+
+    fn snapshot_path(&self, chain: Digest, markers: Markers) -> PathBuf {
+        let suffix = if markers == Markers::User { "-user" } else { "" };
+        self.snapshots_dir().join(format!("{}{suffix}", chain.hex()))
+    }
+
+    /// Which marks overlay will understand: found out by setting one.
+    fn markers(&self) -> Result<Markers> {
+        let probe = Working::create(&self.ingest_dir())?;
+        let set = setxattr(probe.path(), Markers::Trusted.opaque(), b"n", XattrFlags::empty());
+        Ok(if set.is_ok() { Markers::Trusted } else { Markers::User })
+    }
+
+    /// The meta data of a snapshot that can be believed.
+    fn valid_meta(&self, folder: &Path) -> Option<Meta> {
+        let meta: Meta = serde_json::from_slice(&std::fs::read(folder.join("meta.json")).ok()?).ok()?;
+        let believed = meta.boot_id == boot_id() || folder.join("synced").exists();
+        (meta.format == FORMAT && believed).then_some(meta)
+    }
+
+    fn unpack_layer(
+        &self,
+        layer: &Descriptor,
+        diff_id: Digest,
+        target: &Path,
+        markers: Markers,
+        below: &[PathBuf],
+    ) -> Result<Meta> {
+        let working = Working::create(&self.ingest_dir())?;
+        let fs = working.path().join("fs");
+        mkdirat(CWD, &fs, Mode::RWXU).at("make folder", &fs)?;
+        let root = Root::open(&fs)?;
+        let subject = format!("layer {}", layer.digest.short());
+        let applied = self.write_layer(layer, diff_id, &root, markers, &subject)?;
+        let lower: Vec<Root> = below.iter().map(|path| Root::open(path)).collect::<Result<_>>()?;
+        let applied = applied.finish(&root, &lower, &subject)?;
+        let shortfalls = Shortfalls {
+            squashed: applied.shortfalls.squashed,
+            devices: applied.shortfalls.devices,
+            xattrs: applied.shortfalls.xattrs,
+        };
+        let meta = Meta { format: FORMAT, diff_id, boot_id: boot_id(), opaque_root: applied.opaque_root, shortfalls };
+        let path = working.path().join("meta.json");
+        std::fs::write(&path, serde_json::to_vec(&meta).unwrap_or_default()).at("write", &path)?;
+        self.publish(working, target)?;
+        Ok(meta)
+    }
+
+    fn write_layer(
+        &self,
+        layer: &Descriptor,
+        diff_id: Digest,
+        root: &Root,
+        markers: Markers,
+        subject: &str,
+    ) -> Result<Applied> {
+        let blob = self.open_blob(layer.digest)?;
+        let plain = Decompressor::new(blob).at("read", self.blob_path(layer.digest))?;
+        let mut hashed = Hashed { inner: plain, hasher: Hasher::default(), limit: self.limits.layer_bytes };
+        let applied = apply(&mut hashed, root, markers, self.limits, subject)?;
+        let found = hashed.hasher.finish();
+        if found != diff_id {
+            let subject = format!("{subject} (uncompressed)");
+            return Err(Error::WrongDigest { subject, expected: diff_id, found });
+        }
+        Ok(applied)
+    }
+
+    /// Renames a complete snapshot into place. Whoever comes second uses what the first one made.
+    fn publish(&self, working: Working, target: &Path) -> Result<()> {
+        let _lock = self.lock()?;
+        if self.valid_meta(target).is_some() {
+            return Ok(());
+        }
+        self.discard(target)?;
+        working.rename(target)
+    }
+}
+
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Hashes what is read through it, and stops at a limit.
+struct Hashed<R> {
+    inner: R,
+    hasher: Hasher,
+    limit: u64,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        // Headers and padding come on top of the content that the limit is about.
+        if self.hasher.bytes() > self.limit.saturating_mul(2).saturating_add(1 << 30) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is larger than the limit"));
+        }
+        Ok(count)
+    }
+}
