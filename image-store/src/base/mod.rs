@@ -50,7 +50,6 @@ pub enum Tools {
 }
 
 /// The tools that are taken from the host when there is no busybox, if they are there.
-#[must_use]
 pub fn wanted_tools() -> impl Iterator<Item = &'static str> {
     WANTED.split(' ')
 }
