@@ -12,6 +12,7 @@
 
 pub mod apply;
 mod base64;
+pub mod control;
 mod convert;
 mod decode;
 mod defaults;
