@@ -19,7 +19,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 /// Text to bytes; `None` when it is not base64. Line breaks are skipped, as Go does.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let clean: Vec<u8> = text.bytes().filter(|b| !matches!(b, b'\n' | b'\r')).collect();
-    if clean.len() % 4 != 0 {
+    if !clean.len().is_multiple_of(4) {
         return None;
     }
     let mut out = Vec::with_capacity(clean.len() / 4 * 3);

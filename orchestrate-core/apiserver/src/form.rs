@@ -57,7 +57,7 @@ impl Form {
             Self::Table(include) => {
                 let version = object["metadata"].get("resourceVersion").cloned().unwrap_or_default();
                 let rows = vec![row(resource, object, include, now)];
-                table_of(resource, rows, json!({ "resourceVersion": version }))
+                table_of(resource, &rows, &json!({ "resourceVersion": version }))
             }
         }
     }
@@ -67,7 +67,7 @@ impl Form {
         self,
         resource: &Resource,
         objects: impl Iterator<Item = &'o Value>,
-        metadata: Value,
+        metadata: &Value,
         now: Millis,
     ) -> Value {
         match self {
@@ -80,8 +80,8 @@ impl Form {
                 "metadata": metadata, "items": objects.map(metadata_only).collect::<Vec<_>>(),
             }),
             Self::Table(include) => {
-                let rows = objects.map(|object| row(resource, object, include, now)).collect();
-                table_of(resource, rows, metadata)
+                let rows: Vec<_> = objects.map(|object| row(resource, object, include, now)).collect();
+                table_of(resource, &rows, metadata)
             }
         }
     }
@@ -99,7 +99,7 @@ fn metadata_only(object: &Value) -> Value {
     json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] })
 }
 
-fn table_of(resource: &Resource, rows: Vec<Value>, metadata: Value) -> Value {
+fn table_of(resource: &Resource, rows: &[Value], metadata: &Value) -> Value {
     let columns: Vec<_> = table::columns(resource.kind)
         .iter()
         .map(|column| {

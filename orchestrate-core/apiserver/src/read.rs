@@ -32,7 +32,7 @@ impl ApiServer {
         let (page, metadata) = self.page(target, request)?;
         let served: Vec<_> = page.iter().map(|object| to_served(target.resource, object)).collect();
         let objects = served.iter().map(AsRef::as_ref);
-        Ok(Response::json(200, Form::of(request).many(target.resource, objects, metadata, now)))
+        Ok(Response::json(200, Form::of(request).many(target.resource, objects, &metadata, now)))
     }
 
     /// The objects that a request selects, all of them.

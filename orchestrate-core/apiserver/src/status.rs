@@ -16,7 +16,7 @@ pub struct Status {
     /// The sentence for people.
     pub message: String,
     /// Name, group, kind and causes, where known.
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
 }
 
 impl std::fmt::Display for Status {
@@ -99,7 +99,7 @@ impl Status {
             details.insert("group".into(), resource.group.into());
         }
         details.insert("kind".into(), resource.plural.into());
-        self.details = Some(Value::Object(details));
+        self.details = Some(Box::new(Value::Object(details)));
         self
     }
 
@@ -113,7 +113,7 @@ impl Status {
     #[must_use]
     pub fn no_such_path() -> Self {
         let mut status = Self::new(404, "NotFound", "the server could not find the requested resource");
-        status.details = Some(json!({}));
+        status.details = Some(Box::new(json!({})));
         status
     }
 
@@ -122,7 +122,7 @@ impl Status {
     pub fn method_not_allowed() -> Self {
         let mut status =
             Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
-        status.details = Some(json!({}));
+        status.details = Some(Box::new(json!({})));
         status
     }
 
@@ -179,7 +179,7 @@ impl Status {
             accepted.join(", ")
         });
         let mut status = Self::new(415, "UnsupportedMediaType", message);
-        status.details = Some(json!({ "causes": [{ "message": kind, "field": "Content-Type" }] }));
+        status.details = Some(Box::new(json!({ "causes": [{ "message": kind, "field": "Content-Type" }] })));
         status
     }
 
@@ -226,7 +226,7 @@ impl Status {
         }
         details.insert("kind".into(), resource.kind.into());
         details.insert("causes".into(), Value::Array(causes));
-        status.details = Some(Value::Object(details));
+        status.details = Some(Box::new(Value::Object(details)));
         status
     }
 
@@ -238,7 +238,7 @@ impl Status {
             "message": self.message, "reason": self.reason, "code": self.code,
         });
         if let (Some(details), Value::Object(map)) = (&self.details, &mut value) {
-            map.shift_insert(6, "details".into(), details.clone());
+            map.shift_insert(6, "details".into(), Value::clone(details));
         }
         value
     }
@@ -251,7 +251,7 @@ impl Status {
         }
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
         let code = value.get("code").and_then(Value::as_u64).unwrap_or(500);
-        let details = value.get("details").cloned();
+        let details = value.get("details").cloned().map(Box::new);
         Some(Self {
             code: u16::try_from(code).unwrap_or(500),
             reason: text("reason"),

@@ -81,7 +81,7 @@ fn apply_field(
             let items = list(place);
             added.iter().for_each(|item| {
                 if !items.contains(item) {
-                    items.push(item.clone())
+                    items.push(item.clone());
                 }
             });
             Ok(())
@@ -195,7 +195,7 @@ fn apply_configured(place: &mut Value, value: &Value, field: &Field) {
             let items = list(place);
             added.iter().for_each(|item| {
                 if !items.contains(item) {
-                    items.push(item.clone())
+                    items.push(item.clone());
                 }
             });
         }
@@ -234,7 +234,8 @@ pub(crate) fn three_way(before: &Value, wanted: &Value, live: &Value, ty: Option
         let (old, now) = (before.get(key).unwrap_or(&Value::Null), live.get(key).unwrap_or(&Value::Null));
         let change = three_way_field(old, value, now, field);
         let nothing = change.as_object().is_some_and(Map::is_empty) || change.as_array().is_some_and(Vec::is_empty);
-        if value != now && !(nothing && now.is_object() || nothing && now.is_array()) {
+        let same = nothing && (now.is_object() || now.is_array());
+        if value != now && !same {
             patch.insert(key.clone(), change);
         }
     }

@@ -123,11 +123,6 @@ impl Summary {
     }
 }
 
-/// The word in a pod's status column.
-pub(crate) fn pod_reason(pod: &Value) -> String {
-    Summary::of(pod).reason
-}
-
 pub(super) fn pod(object: &Value, now: Millis) -> Vec<Value> {
     let summary = Summary::of(object);
     let restarts = match summary.last_restart {

@@ -141,7 +141,7 @@ impl ApiServer {
         let served: Vec<_> = deleted.iter().map(|o| crate::convert::to_served(target.resource, o)).collect();
         let objects = served.iter().map(AsRef::as_ref);
         let form = crate::form::Form::of(call.request);
-        Ok(Response::json(200, form.many(target.resource, objects, metadata, call.now)))
+        Ok(Response::json(200, form.many(target.resource, objects, &metadata, call.now)))
     }
 }
 

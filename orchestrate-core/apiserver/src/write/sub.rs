@@ -72,23 +72,23 @@ impl ApiServer {
 
     pub(crate) fn bind(&mut self, call: &Call<'_>) -> Result<Response, Status> {
         let binding = decode::tree(call.request)?;
-        self.bind_to(call, &binding, call.key())
+        self.bind_to(call, &binding, &call.key())
     }
 
     /// A `Binding` posted to the collection of pods.
     pub(super) fn bind_named(&mut self, call: &Call<'_>, binding: &Value) -> Result<Response, Status> {
         let name = text(binding, &["metadata", "name"]);
-        self.bind_to(call, binding, Key::new(&call.target.namespace, name))
+        self.bind_to(call, binding, &Key::new(&call.target.namespace, name))
     }
 
-    fn bind_to(&mut self, call: &Call<'_>, binding: &Value, key: Key) -> Result<Response, Status> {
+    fn bind_to(&mut self, call: &Call<'_>, binding: &Value, key: &Key) -> Result<Response, Status> {
         let pods = resource::kind("Pod");
         let node = text(binding, &["target", "name"]);
         if node.is_empty() {
             let problem = Problem::required("target.name", "");
             return Err(Status::invalid(pods, &key.name, &[problem]));
         }
-        let Some(old) = self.store.get(pods.store, &key).cloned() else {
+        let Some(old) = self.store.get(pods.store, key).cloned() else {
             return Err(Status::not_found(pods, &key.name));
         };
         let uid = text(binding, &["metadata", "uid"]);
@@ -122,8 +122,8 @@ impl ApiServer {
             status.code = 429;
             "TooManyRequests".clone_into(&mut status.reason);
             "Cannot evict pod as it would violate the pod's disruption budget.".clone_into(&mut status.message);
-            status.details = Some(json!({ "causes": [{ "reason": "DisruptionBudget",
-                "message": format!("The disruption budget {budget} does not allow another eviction.") }] }));
+            status.details = Some(Box::new(json!({ "causes": [{ "reason": "DisruptionBudget",
+                "message": format!("The disruption budget {budget} does not allow another eviction.") }] })));
             return Err(status);
         }
         self.delete_object(call, &object, &options)?;
