@@ -10,8 +10,8 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-pub use libtest_mimic::Failed;
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Arguments, Completion};
+pub use libtest_mimic::{Failed, Trial};
 
 /// What a case cannot do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

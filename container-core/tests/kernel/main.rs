@@ -1,0 +1,12 @@
+//! Cases that need a real kernel: launches, limits, terminals, and what must not be possible inside.
+
+mod life;
+mod support;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut cases = Vec::new();
+    cases.extend(life::cases());
+    test_lane::main(cases)
+}
