@@ -163,9 +163,9 @@ mod tests {
                 0xb7 => registers[dst] = imm.into(),
                 0x54 => registers[dst] &= u64::from(imm),
                 0x74 => registers[dst] >>= imm,
-                0x55 if registers[dst] != imm.into() => at = at.wrapping_add_signed(offset.into()),
+                0x55 if registers[dst] != u64::from(imm) => at = at.wrapping_add_signed(offset.into()),
                 0x5d if registers[dst] != registers[src] => at = at.wrapping_add_signed(offset.into()),
-                0x15 if registers[dst] == imm.into() => at = at.wrapping_add_signed(offset.into()),
+                0x15 if registers[dst] == u64::from(imm) => at = at.wrapping_add_signed(offset.into()),
                 0x55 | 0x5d | 0x15 => {}
                 0x95 => return registers[0],
                 other => panic!("{other:#x}"),
