@@ -22,6 +22,12 @@ pub enum Error {
         /// What does not fit.
         source: serde_json::Error,
     },
+    /// Something that a pod refers to is not there.
+    #[error("{what}")]
+    Unresolved {
+        /// What is missing, in upstream's words.
+        what: String,
+    },
     /// A text is not what its field holds (a quantity, a time, a percentage).
     #[error("{text:?} is not a {expected}")]
     Unreadable {

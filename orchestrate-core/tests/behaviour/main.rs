@@ -4,4 +4,5 @@ mod deployments;
 mod garbage;
 mod lab;
 mod nodes;
+mod pods;
 mod services;
