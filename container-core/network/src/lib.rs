@@ -3,17 +3,22 @@
 mod bridge;
 mod error;
 pub mod files;
+#[cfg(test)]
+mod golden;
 mod namespace;
 mod netlink;
 mod nft;
 pub mod outer;
+mod pod;
 mod publish;
+pub mod service;
 mod subnet;
 mod sysctl;
 
 pub use bridge::{Attachment, Endpoint, Lease, Network, NetworkConfig};
 pub use error::{Error, Result};
 pub use namespace::Namespace;
+pub use pod::{PodLink, set_node_address};
 pub use publish::{Binder, LocalBinder, PortMapping, PortProxy, PublishMode, Reservation};
 pub use subnet::Subnet;
 

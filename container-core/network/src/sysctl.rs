@@ -18,6 +18,12 @@ pub(crate) fn silence_ipv6(interface: &str) -> Result<()> {
     Ok(())
 }
 
+/// Drops packets that claim a source which the interface does not lead to.
+pub(crate) fn check_source(interface: &str) -> Result<()> {
+    let path = PathBuf::from(format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter"));
+    std::fs::write(&path, "1").map_err(Error::io("write", &path))
+}
+
 /// Whether packets that arrive on the interface are forwarded; `None` when there is no such interface.
 pub(crate) fn forwarding(interface: &str) -> Option<bool> {
     std::fs::read_to_string(forwarding_path(interface)).ok().map(|text| text.trim() != "0")

@@ -22,5 +22,6 @@ mod rules;
 mod state;
 
 pub use config::NetworkConfig;
+pub(crate) use config::check_link_name;
 pub use network::{Attachment, Endpoint, Network};
 pub use state::Lease;

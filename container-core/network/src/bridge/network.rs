@@ -133,9 +133,12 @@ impl Network {
 
     fn forget(&self, file: &StateFile, id: &str) -> Result<()> {
         let Some(mut state) = file.load()? else { return Ok(()) };
+        let address = state.leases.iter().find(|lease| lease.id == id).map(|lease| lease.address);
         state.leases.retain(|lease| lease.id != id);
         file.store(&state)?;
-        converge::converge(&self.config, file, state).map(drop)
+        converge::converge(&self.config, file, state)?;
+        // The address's next owner gets no packets that were meant for this one.
+        address.map_or(Ok(()), |address| crate::service::forget_connections(address).map(drop))
     }
 
     fn lease(&self, state: &State, attachment: &Attachment) -> Result<Lease> {
@@ -164,6 +167,7 @@ impl Network {
         links.delete(&lease.host_interface)?;
         links.add_veth(&Veth {
             name: &lease.host_interface,
+            mac: None,
             peer_name: INSIDE,
             peer_namespace: inside.as_fd(),
             peer_mac: Some(mac(lease.address)),

@@ -41,6 +41,7 @@ pub(crate) struct LinkInfo {
 #[derive(Debug)]
 pub(crate) struct Veth<'a> {
     pub(crate) name: &'a str,
+    pub(crate) mac: Option<[u8; 6]>,
     pub(crate) peer_name: &'a str,
     pub(crate) peer_namespace: BorrowedFd<'a>,
     pub(crate) peer_mac: Option<[u8; 6]>,
@@ -108,6 +109,9 @@ impl Links {
     pub(crate) fn add_veth(&mut self, veth: &Veth<'_>) -> Result<()> {
         let made = self.socket.request(NEWLINK, CREATE | EXCLUSIVE, &ifinfo(0, 0, 0), |w| {
             w.string(IFLA_IFNAME, veth.name);
+            if let Some(mac) = veth.mac {
+                w.attr(IFLA_ADDRESS, &mac);
+            }
             if let Some(mtu) = veth.mtu {
                 w.u32(IFLA_MTU, mtu);
             }

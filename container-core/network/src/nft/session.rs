@@ -90,6 +90,14 @@ impl Session {
         }
     }
 
+    /// The number of the ruleset's generation: every change of anybody's makes it another.
+    pub(crate) fn generation(&mut self) -> Result<u32> {
+        const GETGEN: u16 = 16;
+        let answers = self.socket.get(SUBSYSTEM << 8 | GETGEN, &nfgen(0, 0), |_| {});
+        let answers = answers.map_err(Error::kernel("read the rules' generation"))?;
+        Ok(answers.first().and_then(|answer| Attributes(answer.body.get(4..)?).be32(1)).unwrap_or_default())
+    }
+
     /// The tables of family `ip`.
     pub(crate) fn tables(&mut self) -> Result<Vec<TableInfo>> {
         let kind = SUBSYSTEM << 8 | encode::GETTABLE;

@@ -4,6 +4,7 @@
 mod bridge;
 mod outer;
 mod publish;
+mod service;
 mod world;
 
 fn main() -> std::process::ExitCode {
@@ -16,5 +17,6 @@ fn main() -> std::process::ExitCode {
     cases.extend(bridge::cases());
     cases.extend(publish::cases());
     cases.extend(outer::cases());
+    cases.extend(service::cases());
     test_lane::main(cases)
 }
