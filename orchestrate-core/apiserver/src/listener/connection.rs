@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 use super::body::Out;
+use super::exec::Upgrade;
 use super::{Options, SharedApi, pods};
 use crate::request::{decode, parse_query};
 use crate::{Body, Method, Reply, Request, Response, Status, Watch};
@@ -102,7 +103,7 @@ async fn answer(served: &Arc<Served>, request: hyper::Request<Incoming>) -> hype
 
 async fn route(served: &Arc<Served>, mut request: hyper::Request<Incoming>) -> Result<hyper::Response<Out>, Status> {
     let mut engine = head(&request)?;
-    let upgrade = pods::Upgrade::take(&mut request);
+    let upgrade = Upgrade::take(&mut request);
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
     let body = body.map_err(|cause| match cause.downcast_ref::<http_body_util::LengthLimitError>() {
         Some(_) => Status::too_large(),

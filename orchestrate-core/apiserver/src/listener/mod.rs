@@ -8,8 +8,11 @@
 mod auth;
 mod body;
 mod connection;
+mod exec;
+mod exec_client;
 mod pods;
 mod shared;
+mod ws;
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +21,8 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 pub use auth::{Token, write_kubeconfig};
-pub use pods::{Delegate, Exit, ReadWrite, Session};
+pub use exec_client::{Duplex, Streams, exec};
+pub use pods::{Delegate, Exit, Session};
 pub use shared::{Clock, SharedApi};
 
 /// A bound socket.

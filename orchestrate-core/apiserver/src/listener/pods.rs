@@ -3,16 +3,13 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use tokio::sync::mpsc;
 
 use super::body::Out;
 use super::connection::{Served, growing};
+use super::exec::Upgrade;
 use crate::{PodCall, PodVerb, Status};
-
-/// A two-way stream of bytes.
-pub trait ReadWrite: Read + Write + Send {}
-impl<T: Read + Write + Send> ReadWrite for T {}
 
 /// How a process in a container ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,41 +54,28 @@ pub trait Delegate: Send + Sync {
     /// # Errors
     /// The refusal to send instead.
     fn exec(&self, call: &PodCall) -> Result<Session, Status>;
-
-    /// Connects to a port of the pod.
-    ///
-    /// # Errors
-    /// The refusal to send instead.
-    fn connect(&self, call: &PodCall, port: u16) -> Result<Box<dyn ReadWrite>, Status> {
-        let _ = (call, port);
-        Err(Status::not_implemented("port forwarding"))
-    }
-}
-
-/// What a request says about an upgrade of its connection.
-pub(super) struct Upgrade;
-
-impl Upgrade {
-    pub(super) fn take(_request: &mut hyper::Request<Incoming>) -> Option<Self> {
-        None
-    }
 }
 
 pub(super) async fn answer(
     served: &Arc<Served>,
     call: PodCall,
-    _upgrade: Option<Upgrade>,
+    upgrade: Option<Upgrade>,
 ) -> Result<hyper::Response<Out>, Status> {
     let Some(delegate) = served.options.delegate.clone() else {
         return Err(Status::not_implemented("access to containers"));
     };
-    match call.verb {
-        PodVerb::Log(_) => {
+    match (&call.verb, upgrade) {
+        (PodVerb::Log(_), _) => {
             let reader = tokio::task::spawn_blocking(move || delegate.log(&call));
             let reader = reader.await.map_err(Status::internal)??;
             Ok(growing("text/plain", pump(reader)))
         }
-        _ => Err(Status::bad_request("Upgrade request required")),
+        (PodVerb::Exec(_) | PodVerb::Attach(_), Some(upgrade)) => {
+            let session = tokio::task::spawn_blocking(move || delegate.exec(&call));
+            upgrade.serve(session.await.map_err(Status::internal)??)
+        }
+        (PodVerb::PortForward(_), _) => Err(Status::not_implemented("port forwarding")),
+        (_, None) => Err(Status::bad_request("Upgrade request required: websocket, v5.channel.k8s.io")),
     }
 }
 

@@ -1,0 +1,213 @@
+//! The engine behind its listener, driven by a real kubectl and by the crate's own exec client.
+
+mod host;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use apiserver::control::ControlPlane;
+use apiserver::listener::{self, Exit, Options, Running, SharedApi, Socket, Token};
+use apiserver::{ApiServer, Config};
+use test_lane::{Need, Outcome, case};
+
+const MANIFEST: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: app, image: 'my-app:1.0.0', ports: [{containerPort: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  type: LoadBalancer
+  selector: {app: web}
+  ports: [{port: 80, targetPort: 8080}]
+";
+
+/// A served cluster with one fake node, and a kubectl that knows it.
+struct Bench {
+    folder: tempfile::TempDir,
+    api: SharedApi,
+    address: std::net::SocketAddr,
+    _running: Running,
+}
+
+impl Bench {
+    fn new(token: Option<Token>) -> Result<Self, Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let start = host::now();
+        let api = SharedApi::new(ApiServer::new(Config { seed: 1, start, ..Config::default() }), host::now);
+        let socket = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let address = socket.local_addr()?;
+        let known = token.clone().unwrap_or_else(|| Token::from_text("none"));
+        listener::write_kubeconfig(&folder.path().join("config"), address, &known)?;
+        let options = Options { token, delegate: Some(std::sync::Arc::new(host::HostPods)) };
+        let running = listener::spawn(api.clone(), Socket::Tcp(socket), options)?;
+        host::add_node(&api);
+        Ok(Self { folder, api, address, _running: running })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, args: &str) -> Result<Output, std::io::Error> {
+        let mut command = Command::new("timeout");
+        command.args(["20", "kubectl", "--kubeconfig"]).arg(self.path("config"));
+        command.args(args.split(' ')).env("HOME", self.folder.path()).current_dir(self.folder.path());
+        command.output()
+    }
+
+    /// Runs kubectl, which must succeed, and gives what it printed.
+    fn ok(&self, args: &str) -> Result<String, Box<dyn std::error::Error>> {
+        let output = self.run(args)?;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            return Err(format!("kubectl {args}: {out}{err}").into());
+        }
+        Ok(out.into_owned())
+    }
+
+    /// Lets controllers and the fake node work until nothing moves.
+    fn settle(&self) {
+        let mut control = ControlPlane::new(orchestrate_core::controllers::Policy::default());
+        loop {
+            let before = self.api.with(|api, now| {
+                let before = api.revision();
+                control.step(api, now);
+                before
+            });
+            host::run_pods(&self.api);
+            if self.api.with(|api, _| api.revision()) == before {
+                return;
+            }
+        }
+    }
+}
+
+fn expect(text: &str, wanted: &str) -> Outcome {
+    if text.contains(wanted) {
+        return Ok(());
+    }
+    Err(format!("{wanted:?} is missing in:\n{text}").into())
+}
+
+fn everyday_commands() -> Outcome {
+    let bench = Bench::new(Some(Token::random()?))?;
+    std::fs::write(bench.path("web.yaml"), MANIFEST)?;
+    expect(&bench.ok("apply -f web.yaml")?, "deployment.apps/web created\nservice/web created\n")?;
+    bench.settle();
+    expect(&bench.ok("apply -f web.yaml")?, "deployment.apps/web unchanged\nservice/web unchanged\n")?;
+    expect(&bench.ok("get pods -o wide")?, "1/1     Running   0")?;
+    expect(&bench.ok("get deployments,services,nodes")?, "deployment.apps/web   3/3     3            3")?;
+    expect(&bench.ok("rollout status deployment/web")?, "deployment \"web\" successfully rolled out")?;
+    expect(&bench.ok("scale deployment web --replicas=5")?, "deployment.apps/web scaled")?;
+    bench.settle();
+    expect(&bench.ok("get deployment web")?, "5/5")?;
+    expect(&bench.ok("set image deployment/web app=my-app:1.1.0")?, "image updated")?;
+    bench.settle();
+    expect(&bench.ok("get pods -o jsonpath={..image}")?, "my-app:1.1.0")?;
+    expect(&bench.ok("rollout history deployment/web")?, "REVISION")?;
+    expect(&bench.ok("rollout undo deployment/web")?, "deployment.apps/web rolled back")?;
+    bench.settle();
+    expect(&bench.ok("get deployment web -o wide")?, "my-app:1.0.0")?;
+    for (args, wanted) in [
+        ("describe deployment web", "5 desired"),
+        ("describe service web", "TargetPort:               8080/TCP"),
+        ("describe node node-1", "Allocatable:"),
+        ("describe pods -l app=web", "Image:          my-app:1.0.0"),
+        ("get events", "ScalingReplicaSet"),
+        ("events", "ScalingReplicaSet"),
+        ("get deployment web -o yaml", "observedGeneration"),
+        ("explain deployment.spec.strategy", "rollingUpdate"),
+        ("label deployment web tier=front", "labeled"),
+        ("get all", "replicaset.apps/web"),
+        ("delete -f web.yaml", "service \"web\" deleted"),
+    ] {
+        expect(&bench.ok(args)?, wanted).map_err(|why| format!("kubectl {args}: {}", why.message().unwrap_or("")))?;
+    }
+    Ok(())
+}
+
+fn bad_manifests_are_explained() -> Outcome {
+    let bench = Bench::new(Some(Token::random()?))?;
+    let fails = |text: &str, wanted: &str| -> Outcome {
+        std::fs::write(bench.path("bad.yaml"), text)?;
+        let output = bench.run("apply -f bad.yaml")?;
+        assert!(!output.status.success());
+        expect(&String::from_utf8_lossy(&output.stderr), wanted)
+    };
+    fails(&MANIFEST.replace("replicas: 3", "replcas: 3"), "unknown field \"spec.replcas\"")?;
+    fails(&MANIFEST.replace("replicas: 3", "replicas: -1"), "must be greater than or equal to 0")?;
+    fails(&MANIFEST.replace("matchLabels: {app: web}", "matchLabels: {app: x}"), "`selector` does not match")?;
+    let output = bench.run("get pod nope")?;
+    expect(&String::from_utf8_lossy(&output.stderr), "Error from server (NotFound): pods \"nope\" not found")
+}
+
+fn logs_and_exec() -> Outcome {
+    // Over plain HTTP kubectl has no way to send a credential with an upgrade: this bench asks for none.
+    let bench = Bench::new(None)?;
+    std::fs::write(bench.path("web.yaml"), MANIFEST)?;
+    bench.ok("apply -f web.yaml")?;
+    bench.settle();
+    let server = format!("--server=http://{}", bench.address);
+    expect(&bench.ok(&format!("{server} logs deployment/web"))?, "hello from app")?;
+    let name = bench.ok("get pods -o jsonpath={.items[0].metadata.name}")?;
+    expect(&bench.ok(&format!("{server} exec {name} -- echo over websocket"))?, "over websocket")?;
+    let failed = bench.run(&format!("{server} exec {name} -- sh -c exit\u{a0}3").replace('\u{a0}', " "))?;
+    assert!(failed.status.success(), "`exit` alone is 0, the 3 is an argument");
+    let failed = bench.run(&format!("{server} exec {name} -- false"))?;
+    assert_eq!(failed.status.code(), Some(1));
+    Ok(())
+}
+
+fn own_client() -> Outcome {
+    let bench = Bench::new(None)?;
+    std::fs::write(bench.path("web.yaml"), MANIFEST)?;
+    host::create_pod(&bench.api, "p");
+    host::run_pods(&bench.api);
+    let run = |query: &str, input: &'static [u8]| {
+        let path = format!("/api/v1/namespaces/default/pods/p/exec?stdout=true&stderr=true&stdin=true&{query}");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let stream = std::net::TcpStream::connect(bench.address).expect("connects");
+        let streams =
+            listener::Streams { stdin: Some(Box::new(input)), stdout: &mut out, stderr: &mut err, resize: None };
+        listener::exec(stream, &path, None, streams)
+            .map(|exit| (exit, String::from_utf8_lossy(&out).into_owned(), String::from_utf8_lossy(&err).into_owned()))
+    };
+    let (exit, out, _) = run("command=cat", b"to the end")?;
+    assert_eq!((exit, out.as_str()), (Exit::Code(0), "to the end"));
+    let (exit, _, err) = run("command=sh&command=-c&command=echo%20oops%20%3E%262%3B%20exit%203", b"")?;
+    assert_eq!((exit, err.as_str()), (Exit::Code(3), "oops\n"));
+    let refused = run("container=nope&command=true", b"").expect_err("no such container");
+    let refused = std::error::Error::source(&refused).map(ToString::to_string);
+    assert_eq!(refused.as_deref(), Some("container nope is not valid for pod p"));
+    Ok(())
+}
+
+fn strangers_stay_out() -> Outcome {
+    let bench = Bench::new(Some(Token::random()?))?;
+    let server = format!("--server=http://{}", bench.address);
+    let output = bench.run(&format!("{server} get pods"))?;
+    assert!(!output.status.success());
+    expect(&String::from_utf8_lossy(&output.stderr), "provide credentials")
+}
+
+fn main() -> std::process::ExitCode {
+    const KUBECTL: &[Need] = &[Need::Program("kubectl"), Need::Program("timeout")];
+    test_lane::main(vec![
+        case("kubectl: everyday commands", KUBECTL, everyday_commands),
+        case("kubectl: bad manifests are explained", KUBECTL, bad_manifests_are_explained),
+        case("kubectl: logs and exec", KUBECTL, logs_and_exec),
+        case("kubectl: strangers stay out", KUBECTL, strangers_stay_out),
+        case("own client: exec", &[], own_client),
+    ])
+}
