@@ -5,7 +5,7 @@
 use crate::Protocol;
 use nix::errno::Errno;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Everything that can go wrong in this crate.
@@ -115,14 +115,6 @@ pub enum Error {
         doing: &'static str,
         /// What was observed.
         why: String,
-    },
-    /// An address that no Service may send traffic to.
-    #[error("endpoint {address} refused: {why}")]
-    EndpointRefused {
-        /// The address.
-        address: Ipv4Addr,
-        /// The rule that it breaks.
-        why: &'static str,
     },
 }
 

@@ -1,4 +1,4 @@
-//! Container networking on one host: namespaces, bridges, addresses, published ports, Service tables.
+#![doc = include_str!("../README.md")]
 
 mod bridge;
 mod error;

@@ -14,8 +14,6 @@ pub(crate) const REPLACE: u16 = 0x100;
 pub(crate) const EXCLUSIVE: u16 = 0x200;
 /// `NLM_F_CREATE`.
 pub(crate) const CREATE: u16 = 0x400;
-/// `NLM_F_APPEND`.
-pub(crate) const APPEND: u16 = 0x800;
 
 const NESTED: u16 = 0x8000;
 const KIND_MASK: u16 = 0x3fff;
@@ -30,10 +28,6 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new() -> Self {
         Self::default()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -118,8 +112,8 @@ impl<'a> Attributes<'a> {
     }
 
     /// The attributes inside the attribute of this kind.
-    pub(crate) fn nested(self, kind: u16) -> Attributes<'a> {
-        Attributes(self.get(kind).unwrap_or_default())
+    pub(crate) fn nested(self, kind: u16) -> Self {
+        Self(self.get(kind).unwrap_or_default())
     }
 
     pub(crate) fn u32(self, kind: u16) -> Option<u32> {

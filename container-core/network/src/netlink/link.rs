@@ -4,7 +4,7 @@
 
 use super::codec::{Attributes, CREATE, EXCLUSIVE};
 use super::{Answer, Family, Socket};
-use crate::{Error, Namespace, Result};
+use crate::{Error, Result};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -59,11 +59,6 @@ impl Links {
     /// For the calling thread's namespace.
     pub(crate) fn open() -> Result<Self> {
         Ok(Self { socket: Socket::open(Family::Route)? })
-    }
-
-    /// For another namespace.
-    pub(crate) fn open_in(namespace: &Namespace) -> Result<Self> {
-        Ok(Self { socket: Socket::open_in(namespace, Family::Route)? })
     }
 
     /// Every link of the namespace.

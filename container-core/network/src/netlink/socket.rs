@@ -3,7 +3,7 @@
 //! Answers to older sequence numbers are skipped, so a failed batch cannot confuse the next request.
 
 use super::codec::{ACK, DUMP, HEADER, Writer};
-use crate::{Error, Namespace, Result};
+use crate::{Error, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, sendto, setsockopt, socket,
@@ -13,7 +13,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
-const MULTI: u16 = 2;
 
 /// Which part of the kernel to speak to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +48,6 @@ impl Socket {
             .map_err(Error::kernel("open a netlink socket"))?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(Error::kernel("bind a netlink socket"))?;
         Ok(Self { fd, sequence: 0 })
-    }
-
-    /// Opens a socket in another network namespace; the socket stays there, whichever thread uses it.
-    pub(crate) fn open_in(namespace: &Namespace, family: Family) -> Result<Self> {
-        namespace.run(|| Self::open(family))?
     }
 
     /// Reserves `count` sequence numbers and returns the first.
@@ -141,7 +135,7 @@ impl Socket {
                 Err(errno) => return Err((first, errno)),
             };
             let mut rest = &buffer[..length];
-            while let Some((kind, flags, sequence, body)) = next_message(&mut rest) {
+            while let Some((kind, sequence, body)) = next_message(&mut rest) {
                 if !(first..=last).contains(&sequence) {
                     continue;
                 }
@@ -156,23 +150,19 @@ impl Socket {
                         }
                     }
                     DONE => return Ok(answers),
-                    _ => {
-                        answers.push(Answer { kind, body: body.to_vec() });
-                        let _ = flags & MULTI;
-                    }
+                    _ => answers.push(Answer { kind, body: body.to_vec() }),
                 }
             }
         }
     }
 }
 
-fn next_message<'a>(rest: &mut &'a [u8]) -> Option<(u16, u16, u32, &'a [u8])> {
+fn next_message<'a>(rest: &mut &'a [u8]) -> Option<(u16, u32, &'a [u8])> {
     let head: &[u8; HEADER] = rest.first_chunk()?;
     let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
     let kind = u16::from_ne_bytes([head[4], head[5]]);
-    let flags = u16::from_ne_bytes([head[6], head[7]]);
     let sequence = u32::from_ne_bytes([head[8], head[9], head[10], head[11]]);
     let body = rest.get(HEADER..length)?;
     *rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    Some((kind, flags, sequence, body))
+    Some((kind, sequence, body))
 }

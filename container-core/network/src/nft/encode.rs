@@ -383,7 +383,7 @@ fn write_is_local(w: &mut Writer) {
 }
 
 fn write_tracked(w: &mut Writer, tracked: Tracked) {
-    /// `NFT_CT_STATE` with the bits of established and related; `NFT_CT_STATUS` with `IPS_DST_NAT`.
+    // `NFT_CT_STATE` with the bits of established and related; `NFT_CT_STATUS` with `IPS_DST_NAT`.
     let (key, mask): (u32, u32) = match tracked {
         Tracked::Established => (0, 0b110),
         Tracked::Redirected => (2, 1 << 5),
@@ -416,7 +416,7 @@ fn write_destination_nat(w: &mut Writer) {
 }
 
 fn write_reject(w: &mut Writer, with: RejectWith) {
-    /// `NFT_REJECT_ICMP_UNREACH` and `NFT_REJECT_TCP_RST`; code 3 is "port unreachable".
+    // `NFT_REJECT_ICMP_UNREACH` and `NFT_REJECT_TCP_RST`; code 3 is "port unreachable".
     let (kind, code) = match with {
         RejectWith::PortUnreachable => (0, 3),
         RejectWith::TcpReset => (1, 0),

@@ -13,4 +13,4 @@ mod text;
 pub(crate) use model::{
     Chain, Command, Data, Element, Field, Hook, MapType, RejectWith, Statement, Tracked, Verdict, Word,
 };
-pub(crate) use session::{BaseChain, Session, TableInfo};
+pub(crate) use session::Session;

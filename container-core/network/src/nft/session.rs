@@ -3,7 +3,7 @@
 use super::encode::{self, GENERIC, Part, encode, nfgen};
 use super::model::Command;
 use crate::netlink::{Attributes, Family, Socket, Writer};
-use crate::{Error, Namespace, Result};
+use crate::{Error, Result};
 
 /// `NFNL_SUBSYS_NFTABLES`.
 const SUBSYSTEM: u16 = 10;
@@ -40,11 +40,6 @@ impl Session {
     /// For the calling thread's namespace.
     pub(crate) fn open() -> Result<Self> {
         Ok(Self { socket: Socket::open(Family::Netfilter)? })
-    }
-
-    /// For another namespace.
-    pub(crate) fn open_in(namespace: &Namespace) -> Result<Self> {
-        Ok(Self { socket: Socket::open_in(namespace, Family::Netfilter)? })
     }
 
     /// Applies the commands whole or not at all. Where they do not fit into one batch (an ordinary user's socket holds

@@ -37,7 +37,7 @@ pub(super) fn serve(listener: &TcpListener, target: SocketAddrV4, stopped: &Owne
                 connections.begin(number, client, target);
             }
             Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EMFILE as i32) => {
-                connections.wait_for_fewer()
+                connections.wait_for_fewer();
             }
             Err(_) => {}
         }

@@ -47,7 +47,7 @@ impl Model {
         for command in commands {
             match command {
                 Command::AddMap { name, .. } => {
-                    assert!(self.maps.insert(name.clone(), BTreeMap::new()).is_none(), "{name}")
+                    assert!(self.maps.insert(name.clone(), BTreeMap::new()).is_none(), "{name}");
                 }
                 Command::DeleteMap { name, .. } => assert_eq!(self.maps.remove(name), Some(BTreeMap::new()), "{name}"),
                 Command::AddElements { name, elements, .. } => {

@@ -12,11 +12,12 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = outer::roles(&arguments) {
         return code;
     }
+    let tried = outer::try_as_ordinary_user();
     world::become_root();
     let mut cases = Vec::new();
     cases.extend(bridge::cases());
     cases.extend(publish::cases());
-    cases.extend(outer::cases());
+    cases.extend(outer::cases(tried));
     cases.extend(service::cases());
     test_lane::main(cases)
 }

@@ -19,10 +19,18 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Instant;
 use test_lane::{Need, case};
 
-pub(crate) fn cases() -> Vec<Trial> {
+/// An ordinary user's life, which only a process outside of any user namespace of ours can try: for such a user before
+/// the cases begin (`tried`), for root as somebody else.
+pub(crate) fn cases(tried: Option<Result<()>>) -> Vec<Trial> {
+    let as_user = match tried {
+        Some(result) => case("outer_as_an_ordinary_user", &[Need::UserNamespaces], || result),
+        None => case("outer_as_an_ordinary_user", &[Need::Root, Need::UserNamespaces], || {
+            isolated(|| whole_life(Some(65534), true))
+        }),
+    };
     vec![
-        case("outer_as_root", &[Need::Root], || isolated(|| whole_life(None))),
-        case("outer_as_an_ordinary_user", &[Need::Root, Need::UserNamespaces], || isolated(|| whole_life(Some(65534)))),
+        as_user,
+        case("outer_as_root", &[Need::Root], || isolated(|| whole_life(None, false))),
         case("outer_refused_kernel_says_so", &[Need::Root, Need::Path("/proc/sys/user/max_user_namespaces")], || {
             isolated(threads_are_refused)
         }),
@@ -127,7 +135,12 @@ fn stage(user: Option<u32>) -> Result<(tempfile::TempDir, PathBuf, PathBuf)> {
     Ok((dir, program, state))
 }
 
-fn whole_life(user: Option<u32>) -> Result<()> {
+/// Tries an ordinary user's life as the user that the tests run as.
+pub(crate) fn try_as_ordinary_user() -> Option<Result<()>> {
+    (!nix::unistd::geteuid().is_root()).then(|| whole_life(None, true))
+}
+
+fn whole_life(user: Option<u32>, ordinary: bool) -> Result<()> {
     let (_dir, program, state) = stage(user)?;
     let mut first = Member::start(&program, &state, user)?;
     let second = Member::start(&program, &state, user)?;
@@ -144,7 +157,7 @@ fn whole_life(user: Option<u32>) -> Result<()> {
     same(first.line()?, "answered".to_owned(), "the member's word")?;
     first.tell(&format!("bind {address}"))?;
     same(first.line()?, format!("bind for {address} failed: port is already allocated"), "the same port again")?;
-    if user.is_some() {
+    if ordinary {
         first.tell("bind 127.0.0.1:81")?;
         let low = first.line()?;
         same(low.starts_with("bind for 127.0.0.1:81 failed: ports below"), true, &low)?;
