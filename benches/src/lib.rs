@@ -7,6 +7,7 @@
 //! Absent: builds of peers. A peer is looked up in a variable or on `PATH`; own harness sources for published
 //! packages lie in `peers/`, outside the workspace.
 
+pub mod bundle;
 pub mod floor;
 pub mod report;
 pub mod rounds;

@@ -21,8 +21,8 @@ pub enum Target {
 pub enum Compared {
     /// Two medians in nanoseconds.
     Times {
-        /// Ours.
-        ours: u64,
+        /// Ours, absent where we failed.
+        ours: Option<u64>,
         /// The peer's, absent where the peer is.
         peer: Option<u64>,
     },
@@ -68,7 +68,7 @@ impl Bar {
     /// ours / peer, or peer / ours where the target counts how much faster we are.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        let Compared::Times { ours, peer: Some(peer) } = self.compared else { return None };
+        let Compared::Times { ours: Some(ours), peer: Some(peer) } = self.compared else { return None };
         let (ours, peer) = (ours.max(1) as f64, peer.max(1) as f64);
         Some(match self.target {
             Target::TimesFaster(_) => peer / ours,
@@ -79,6 +79,9 @@ impl Bar {
     /// Holds the figures against the target.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
+        if matches!(self.compared, Compared::Times { ours: None, .. }) {
+            return Verdict::Short;
+        }
         let met = match (&self.compared, self.target, self.ratio()) {
             (Compared::Count(count), Target::Exactly(wanted), _) => *count == wanted,
             (_, Target::AtMost(bound), Some(ratio)) => ratio <= bound,
@@ -89,14 +92,14 @@ impl Bar {
     }
 }
 
-fn milliseconds(nanos: u64) -> String {
-    format!("{:.3} ms", nanos as f64 / 1e6)
+fn milliseconds(nanos: Option<u64>) -> String {
+    nanos.map_or_else(|| "-".to_owned(), |nanos| format!("{:.3} ms", nanos as f64 / 1e6))
 }
 
 impl fmt::Display for Bar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ours, peer) = match &self.compared {
-            Compared::Times { ours, peer } => (milliseconds(*ours), peer.map_or_else(|| "-".to_owned(), milliseconds)),
+            Compared::Times { ours, peer } => (milliseconds(*ours), milliseconds(*peer)),
             Compared::Count(count) => (count.to_string(), "-".to_owned()),
         };
         let ratio = self.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
@@ -136,17 +139,17 @@ mod tests {
 
     #[test]
     fn a_ratio_is_judged_in_the_direction_of_its_target() {
-        let times = Compared::Times { ours: 200, peer: Some(100) };
+        let times = Compared::Times { ours: Some(200), peer: Some(100) };
         assert_eq!(bar(times.clone(), Target::AtMost(2.0)).verdict(), Verdict::Holds);
         assert_eq!(bar(times.clone(), Target::AtMost(1.9)).verdict(), Verdict::Short);
         assert_eq!(bar(times, Target::TimesFaster(0.6)).verdict(), Verdict::Short);
-        let faster = Compared::Times { ours: 100, peer: Some(600) };
+        let faster = Compared::Times { ours: Some(100), peer: Some(600) };
         assert_eq!(bar(faster, Target::TimesFaster(6.0)).verdict(), Verdict::Holds);
     }
 
     #[test]
     fn an_absent_peer_is_neither_met_nor_missed() {
-        let absent = Compared::Times { ours: 200, peer: None };
+        let absent = Compared::Times { ours: Some(200), peer: None };
         assert_eq!(bar(absent, Target::AtMost(2.0)).verdict(), Verdict::PeerAbsent);
         assert_eq!(bar(Compared::Count(1), Target::Exactly(0)).verdict(), Verdict::Short);
     }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for a contender that first fills gigabytes of memory on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running contender.
 #[derive(Debug)]
