@@ -28,6 +28,20 @@ pub enum Error {
         /// What is missing, in upstream's words.
         what: String,
     },
+    /// Nothing of a range is left.
+    #[error("no {what} are left")]
+    Exhausted {
+        /// What ran out.
+        what: &'static str,
+    },
+    /// A wanted address or port cannot be had.
+    #[error("{what}: {why}")]
+    Unusable {
+        /// What was wanted.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// A text is not what its field holds (a quantity, a time, a percentage).
     #[error("{text:?} is not a {expected}")]
     Unreadable {

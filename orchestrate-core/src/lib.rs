@@ -4,6 +4,7 @@
 pub mod action;
 pub mod controllers;
 mod error;
+pub mod net;
 pub mod node;
 pub mod objects;
 pub mod sim;

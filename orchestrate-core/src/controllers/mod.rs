@@ -19,7 +19,7 @@ mod replica_set;
 
 use crate::action::{Action, Note, Plan, Target};
 use crate::objects::Resource;
-use crate::{Time, World};
+use crate::{Time, World, net};
 
 pub use deployment::arithmetic::resolve_fenceposts;
 pub use names::{fnv32a, safe_encode, template_hash};
@@ -38,6 +38,7 @@ pub fn reconcile(world: &World, policy: &Policy, now: Time) -> Plan {
             Controller::PodGc => pod_gc::reconcile(world),
             Controller::GarbageCollector => garbage::reconcile(world),
             Controller::Namespace => namespace::reconcile(world),
+            Controller::Addresses => policy.networks.map(|n| net::reconcile(world, &n)).unwrap_or_default(),
         });
     }
     plan

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::net::Networks;
 use crate::time::Millis;
 
 /// The controllers that exist; each can be switched off.
@@ -23,6 +24,8 @@ pub enum Controller {
     GarbageCollector,
     /// Empties namespaces that are being deleted.
     Namespace,
+    /// Gives nodes their pod networks and load balancers their addresses, from `Policy::networks`.
+    Addresses,
 }
 
 /// The knobs.
@@ -36,6 +39,8 @@ pub struct Policy {
     pub burst_replicas: usize,
     /// How many endpoints one slice holds at most.
     pub endpoints_per_slice: usize,
+    /// The ranges to give out; none means that somebody else does.
+    pub networks: Option<Networks>,
 }
 
 impl Default for Policy {
@@ -50,7 +55,14 @@ impl Default for Policy {
             C::PodGc,
             C::GarbageCollector,
             C::Namespace,
+            C::Addresses,
         ];
-        Self { controllers: controllers.into(), node_grace: 50_000, burst_replicas: 500, endpoints_per_slice: 100 }
+        Self {
+            controllers: controllers.into(),
+            node_grace: 50_000,
+            burst_replicas: 500,
+            endpoints_per_slice: 100,
+            networks: None,
+        }
     }
 }
