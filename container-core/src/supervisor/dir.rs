@@ -16,9 +16,10 @@
 //!   trash/                   folders on their way out
 //! ```
 //!
-//! **Order of locks**: names, then a container's `lock`, then whatever the embedding program locks
-//! (addresses, rules). `supervisor.lock` is taken last and only tried, never waited for by someone
-//! who holds another. No lock is held across a pull, a wait or a hook.
+//! **Order of locks**: a container's `lock`, then either names or whatever the embedding program
+//! locks (addresses, rules), never both. `supervisor.lock` is only tried: a command that holds the
+//! container's `lock` starts a supervisor, and that one takes its mark. No lock is held across a
+//! pull, a wait or a hook.
 //!
 //! **Order of steps.** Create: claim the name, write the folder under `trash/`, rename it into
 //! `containers/`. A crash before the rename leaves a name that counts as free and a folder in the

@@ -1,51 +1,21 @@
 //! `-p [[ip:]hostPort:]containerPort[/protocol]`, with ranges.
 
-use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use serde::{Deserialize, Serialize};
-
-/// Which transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transport {
-    /// Streams.
-    Tcp,
-    /// Datagrams.
-    Udp,
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::Tcp { "tcp" } else { "udp" })
-    }
-}
-
-/// One port of the container, and where it is to be reachable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Publish {
-    /// The port in the container.
-    pub container_port: u16,
-    /// The transport.
-    pub transport: Transport,
-    /// The address on the host.
-    pub host_ip: Ipv4Addr,
-    /// The port on the host; 0: any free one.
-    pub host_port: u16,
-}
+use container_network::{PortMapping, Protocol};
 
 /// Reads one `-p` value; a range gives several.
 ///
 /// # Errors
 /// One clause that names the text.
-pub fn parse_publish(text: &str) -> Result<Vec<Publish>, String> {
-    let (spec, transport) = split_transport(text)?;
+pub fn parse_publish(text: &str) -> Result<Vec<PortMapping>, String> {
+    let (spec, protocol) = split_protocol(text)?;
     let mut fields = spec.rsplitn(3, ':');
     let container = fields.next().unwrap_or_default();
     let host = fields.next().unwrap_or_default();
     let host_ip = match fields.next() {
-        None | Some("") => Ipv4Addr::UNSPECIFIED,
-        Some("localhost") => Ipv4Addr::LOCALHOST,
+        None | Some("") => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        Some("localhost") => IpAddr::from(Ipv4Addr::LOCALHOST),
         Some(ip) => ip.trim_matches(['[', ']']).parse().map_err(|_| format!("invalid IP address: {ip}"))?,
     };
     let (first, last) = range(container).ok_or_else(|| format!("invalid containerPort: {container}"))?;
@@ -59,7 +29,7 @@ pub fn parse_publish(text: &str) -> Result<Vec<Publish>, String> {
     }
     let host_port = |offset| if host_first == 0 { 0 } else { host_first + offset };
     Ok((0..=count)
-        .map(|offset| Publish { container_port: first + offset, transport, host_ip, host_port: host_port(offset) })
+        .map(|offset| PortMapping { host_ip, host_port: host_port(offset), container_port: first + offset, protocol })
         .collect())
 }
 
@@ -67,17 +37,17 @@ pub fn parse_publish(text: &str) -> Result<Vec<Publish>, String> {
 ///
 /// # Errors
 /// One clause that names the text.
-pub fn parse_exposed(text: &str) -> Result<Vec<(u16, Transport)>, String> {
-    let (port, transport) = split_transport(text)?;
+pub fn parse_exposed(text: &str) -> Result<Vec<(u16, Protocol)>, String> {
+    let (port, protocol) = split_protocol(text)?;
     let (first, last) = range(port).ok_or_else(|| format!("invalid port format for --expose: {text}"))?;
-    Ok((first..=last).map(|port| (port, transport)).collect())
+    Ok((first..=last).map(|port| (port, protocol)).collect())
 }
 
-fn split_transport(text: &str) -> Result<(&str, Transport), String> {
+fn split_protocol(text: &str) -> Result<(&str, Protocol), String> {
     match text.rsplit_once('/') {
-        None => Ok((text, Transport::Tcp)),
-        Some((spec, "tcp" | "TCP" | "")) => Ok((spec, Transport::Tcp)),
-        Some((spec, "udp" | "UDP")) => Ok((spec, Transport::Udp)),
+        None => Ok((text, Protocol::Tcp)),
+        Some((spec, "tcp" | "TCP" | "")) => Ok((spec, Protocol::Tcp)),
+        Some((spec, "udp" | "UDP")) => Ok((spec, Protocol::Udp)),
         Some((_, other)) => Err(format!("invalid proto: {other}")),
     }
 }
@@ -95,7 +65,7 @@ fn range(text: &str) -> Option<(u16, u16)> {
 mod tests {
     use super::*;
 
-    fn one(text: &str) -> Publish {
+    fn one(text: &str) -> PortMapping {
         let all = parse_publish(text).unwrap();
         assert_eq!(all.len(), 1);
         all[0]
@@ -104,17 +74,17 @@ mod tests {
     #[test]
     fn dockers_forms() {
         let any = Ipv4Addr::UNSPECIFIED;
-        let tcp = |container_port, host_ip, host_port| Publish {
+        let tcp = |container_port, host_ip, host_port| PortMapping {
             container_port,
-            transport: Transport::Tcp,
-            host_ip,
+            protocol: Protocol::Tcp,
+            host_ip: IpAddr::from(host_ip),
             host_port,
         };
         assert_eq!(one("8080:80"), tcp(80, any, 8080));
         assert_eq!(one("80"), tcp(80, any, 0));
         assert_eq!(one("127.0.0.1:8080:80/tcp"), tcp(80, Ipv4Addr::LOCALHOST, 8080));
         assert_eq!(one("127.0.0.1::80"), tcp(80, Ipv4Addr::LOCALHOST, 0));
-        assert_eq!(one("53:53/udp").transport, Transport::Udp);
+        assert_eq!(one("53:53/udp").protocol, Protocol::Udp);
         let ports: Vec<_> =
             parse_publish("7000-7002:80-82").unwrap().iter().map(|p| (p.host_port, p.container_port)).collect();
         assert_eq!(ports, [(7000, 80), (7001, 81), (7002, 82)]);
