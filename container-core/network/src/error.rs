@@ -134,3 +134,40 @@ impl Error {
         move |source| Self::Io { doing, path, source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+    use std::fmt::Write;
+
+    /// Every variant once, with its causes: the quality of the messages is reviewed as text.
+    #[test]
+    fn messages_print_as_reviewed() {
+        let address: SocketAddr = "0.0.0.0:80".parse().unwrap();
+        let corrupt = serde_json::from_str::<u8>("{").unwrap_err();
+        let (network, subnet) = ("mini0".to_owned(), "172.17.0.0/16".to_owned());
+        let all = [
+            Error::PortTaken { address, protocol: Protocol::Tcp },
+            Error::PortForbidden { address, first: 1024 },
+            Error::AddressMissing { address },
+            Error::AddressesExhausted { network: network.clone(), subnet: subnet.clone() },
+            Error::AlreadyAttached { network: network.clone(), id: "web".to_owned() },
+            Error::SubnetTaken { subnet, other: "172.16.0.0/12".to_owned() },
+            Error::LinkTaken { name: network },
+            Error::Invalid { what: "link name", value: "a/b".to_owned(), why: "1 to 15 letters" },
+            Error::Unsupported { feature: "a user namespace", hint: "this kernel forbids it".to_owned() },
+            Error::kernel("make bridge mini0")(Errno::EPERM),
+            Error::io("open", "/proc/self/ns/net")(io::ErrorKind::NotFound.into()),
+            Error::Corrupt { path: "/run/demo/mini0.json".into(), source: corrupt },
+            Error::Helper { doing: "bind a port", why: "it has ended".to_owned() },
+        ];
+        let mut text = String::new();
+        for error in all {
+            let causes = std::iter::successors(error.source(), |&cause| cause.source());
+            let line = causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"));
+            writeln!(text, "{line}").unwrap();
+        }
+        crate::golden::check("errors.txt", &text);
+    }
+}

@@ -120,10 +120,16 @@ impl StateFile {
 
     /// Removes the file; the lock's file stays, because another process may be waiting on it.
     pub(super) fn remove(&self) -> Result<()> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &self.path)(error)),
-            _ => Ok(()),
+        // The temporary one is there when a writer was killed.
+        for path in [&self.path.with_extension("json.new"), &self.path] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", path)(error));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Marks the bridge as this state directory's. By inode: a path may be long, or lead there in two ways.

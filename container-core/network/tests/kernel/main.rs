@@ -2,6 +2,7 @@
 //! ordinary user runs all of them inside one user namespace.
 
 mod bridge;
+mod crash;
 mod outer;
 mod publish;
 mod service;
@@ -9,13 +10,14 @@ mod world;
 
 fn main() -> std::process::ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    if let Some(code) = outer::roles(&arguments) {
+    if let Some(code) = outer::roles(&arguments).or_else(|| crash::roles(&arguments)) {
         return code;
     }
     let tried = outer::try_as_ordinary_user();
     world::become_root();
     let mut cases = Vec::new();
     cases.extend(bridge::cases());
+    cases.extend(crash::cases());
     cases.extend(publish::cases());
     cases.extend(outer::cases(tried));
     cases.extend(service::cases());

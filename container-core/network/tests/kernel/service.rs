@@ -1,12 +1,14 @@
 //! Services: balanced, refused, healed, from pods and from the node itself; and the links that pods hang on.
 
 use crate::world::{PATIENCE, Result, ask, ask_here, at, isolated, links, output, same, serve, unreachable};
-use container_network::service::{Applied, Balance, ServiceConfig, ServiceEntry, ServiceProgram, ServiceTable};
+use container_network::service::{
+    Applied, Balance, Outcome, Packet, ServiceConfig, ServiceEntry, ServiceProgram, ServiceTable, trace,
+};
 use container_network::{Namespace, PodLink, Protocol, Subnet, set_node_address};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::time::Instant;
 use test_lane::{Need, case};
 
@@ -22,6 +24,7 @@ pub(crate) fn cases() -> Vec<Trial> {
         case("service_forgets_datagram_endpoints", &[Need::Root], || isolated(datagrams)),
         case("service_resets_streams_to_the_dead", &[Need::Root], || isolated(dead_stream)),
         case("service_rules_changed_by_others_are_rebuilt", &[Need::Root, Need::Program("nft")], || isolated(rebuilt)),
+        case("service_trace_agrees_with_the_kernel", &[Need::Root], || isolated(trace_agrees)),
         case("service_ten_thousand", &[Need::Root], || isolated(ten_thousand)),
     ]
 }
@@ -283,6 +286,38 @@ fn rebuilt() -> Result<()> {
     let applied = program.apply(&table(Protocol::Tcp, &[&pods[1]]))?;
     same(applied.rebuilt, true, "rebuilt")?;
     same(ask_here(at(VIP, 80))?.starts_with("pod3"), true, "the Service after the rebuild")
+}
+
+/// Every Service of a table with all sizes, and addresses beside it: the tracer says what the kernel does.
+fn trace_agrees() -> Result<()> {
+    let (pods, mut program) = cluster(4)?;
+    let entry = |number: u8| ServiceEntry {
+        vip: Ipv4Addr::new(10, 96, 1, number),
+        port: 80,
+        protocol: Protocol::Tcp,
+        endpoints: pods.iter().take(usize::from(number % 5)).map(|pod| (pod.link.address, 8080)).collect(),
+    };
+    let (table, _) = ServiceTable::build((0..20).map(entry).collect(), &ranges(), &[NODE]);
+    program.apply(&table)?;
+    for number in 0..22 {
+        for port in [80, 81] {
+            let destination = SocketAddrV4::new(Ipv4Addr::new(10, 96, 1, number), port);
+            let packet = Packet { source: pods[3].link.address, destination, protocol: Protocol::Tcp };
+            let found = pods[3].namespace.run(|| ask_here(SocketAddr::V4(destination)))?;
+            let agrees = match (trace(&table, &ranges(), &packet), &found) {
+                (Outcome::Balanced { to, masqueraded }, Ok(answer)) => pods.iter().any(|pod| {
+                    let endpoint = SocketAddrV4::new(pod.link.address, 8080);
+                    let seen = if masqueraded == Some(endpoint) { NODE } else { packet.source };
+                    to.contains(&endpoint) && *answer == format!("{} {seen}", pod.name)
+                }),
+                (Outcome::Refused, Err(error)) => format!("{error:?}").contains("refused"),
+                _ => false,
+            };
+            same(agrees, true, &format!("{destination}: {found:?}"))?;
+        }
+    }
+    let outside = Packet { source: NODE, destination: SocketAddrV4::new(NODE, 80), protocol: Protocol::Udp };
+    same(trace(&table, &ranges(), &outside), Outcome::Untouched, "an address of nobody's")
 }
 
 /// Prints what it costs; the figures are judged by the benches, not here.
