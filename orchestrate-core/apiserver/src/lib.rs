@@ -8,6 +8,9 @@
 //! The flow of a write: `path` (what is meant) → `decode` + `schema` (known fields, canonical
 //! values) → `defaults` → `validate` → `store` (revision, change log). The flow of a read: `store` →
 //! `selector` → `form` (object, metadata or `table`). Refusals are [`Status`] objects.
+//!
+//! # The front page
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod apply;

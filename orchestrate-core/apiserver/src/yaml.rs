@@ -46,11 +46,84 @@ pub fn objects(text: &str) -> Result<Vec<Value>, Error> {
 
 fn first_line(cause: &serde_saphyr::Error) -> String {
     let text = cause.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    text.lines().next().unwrap_or("malformed").trim_start_matches("error: ").to_owned()
+    plain(text.lines().next().unwrap_or("malformed"))
+}
+
+/// The problem without the place, which has fields of its own.
+fn plain(text: &str) -> String {
+    let text = text.trim_start_matches("error: ");
+    let text = match text.split_once(": ") {
+        Some((place, rest)) if place.starts_with("line ") => rest,
+        _ => text,
+    };
+    text.rsplit_once(" at line ").map_or(text, |(front, _)| front).to_owned()
 }
 
 /// `value` as YAML, keys in the order of the tree.
 #[must_use]
 pub fn to_text(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn several_documents_and_lists() {
+        let text = "# a comment\n---\na: 1\n---\n\n---\nkind: List\nitems: [{b: x}, {c: [true, null, 1.5]}]\n...\n";
+        assert_eq!(documents(text).expect("reads").len(), 2);
+        let wanted = [json!({"a": 1}), json!({"b": "x"}), json!({"c": [true, null, 1.5]})];
+        assert_eq!(objects(text).expect("reads"), wanted);
+        assert_eq!(documents("{\"a\": 1}\n{\"b\": 2}").expect("reads").len(), 2);
+        assert_eq!(documents("").expect("reads").len(), 0);
+    }
+
+    #[test]
+    fn words_mean_what_kubectl_takes_them_for() {
+        let text = "version: \"1.10\"\nport: 080\nyes: yes\noff: off\nbig: 0x1F\nblock: |\n  a\n  b\nfold: >-\n  a\n  b\n\
+            anchor: &x {k: v}\nalias: *x\nempty:\ntilde: ~\n";
+        let value = documents(text).expect("reads").remove(0);
+        assert_eq!(value["version"], "1.10");
+        assert_eq!(value["block"], "a\nb\n");
+        assert_eq!(value["fold"], "a b");
+        assert_eq!(value["alias"], json!({"k": "v"}));
+        assert_eq!((&value["empty"], &value["tilde"]), (&Value::Null, &Value::Null));
+    }
+
+    #[test]
+    fn mistakes_have_a_place() {
+        let cases = [
+            ("a: 1\nb: [1, 2\nc: 3\n", 3),
+            ("a:\n  b: 1\n c: 2\n", 3),
+            ("a: 1\na: 2\n", 2),
+            ("a: \"open\n", 2),
+            ("a:\n\tb: 1\n", 2),
+            ("{\"a\": 1,}", 1),
+        ];
+        for (text, wanted) in cases {
+            match documents(text) {
+                Err(Error::Yaml { line, column, problem }) => {
+                    assert!(line == wanted && column > 0 && !problem.is_empty(), "{text:?}: {line}:{column} {problem}");
+                    assert!(!problem.contains('\n') && !problem.contains("line"), "{problem}");
+                }
+                other => panic!("{text:?}: {other:?}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(pairs in prop::collection::btree_map("[a-z]{1,5}", "\\PC{0,12}", 0..5)) {
+            let value: Value = pairs.into_iter().map(|(k, v)| (k, Value::from(v))).collect();
+            prop_assert_eq!(documents(&to_text(&value)).expect("reads"), vec![value]);
+        }
+
+        #[test]
+        fn no_text_panics(text in "[ab:\\-\\[\\]{}&*!|>\n \"']{0,40}") {
+            let _ = documents(&text);
+        }
+    }
 }
