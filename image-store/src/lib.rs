@@ -11,6 +11,9 @@ mod layer;
 mod manifest;
 mod platform;
 mod reference;
+mod registry;
+#[cfg(feature = "registry-server")]
+pub mod registry_server;
 mod snapshot;
 mod store;
 
@@ -21,5 +24,6 @@ pub use error::{Error, ErrorKind, Result};
 pub use manifest::Descriptor;
 pub use platform::Platform;
 pub use reference::Reference;
+pub use registry::{Credential, Progress, PullOptions, Pulled, Registry, Stage};
 pub use snapshot::{Shortfalls, Snapshot};
 pub use store::{Freed, Image, Limits, Removed, Store};

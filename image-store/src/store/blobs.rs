@@ -29,18 +29,22 @@ impl BlobWriter {
         Ok(())
     }
 
+    /// Tells whether what was written is what was announced.
+    pub(crate) fn verify(&self, (digest, size): (Digest, u64), subject: &str) -> Result<()> {
+        let (subject, bytes) = (subject.to_owned(), self.hasher.bytes());
+        if size != bytes {
+            return Err(Error::WrongSize { subject, expected: size, found: bytes });
+        }
+        let found = self.hasher.clone().finish();
+        if digest == found { Ok(()) } else { Err(Error::WrongDigest { subject, expected: digest, found }) }
+    }
+
     /// Verifies the digest (when one is expected) and makes the blob visible. Returns its name and length.
     pub(crate) fn commit(self, store: &Store, expected: Option<(Digest, u64)>, subject: &str) -> Result<(Digest, u64)> {
-        let bytes = self.hasher.bytes();
-        let found = self.hasher.finish();
-        if let Some((digest, size)) = expected {
-            if size != bytes {
-                return Err(Error::WrongSize { subject: subject.to_owned(), expected: size, found: bytes });
-            }
-            if digest != found {
-                return Err(Error::WrongDigest { subject: subject.to_owned(), expected: digest, found });
-            }
+        if let Some(expected) = expected {
+            self.verify(expected, subject)?;
         }
+        let (bytes, found) = (self.hasher.bytes(), self.hasher.finish());
         self.temporary.commit(&store.blob_path(found))?;
         Ok((found, bytes))
     }

@@ -23,8 +23,12 @@ mod names;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use blobs::BlobWriter;
 pub use gc::Freed;
 pub use image::Image;
+pub(crate) use image::check_layer_count;
+#[cfg(feature = "registry-server")]
+pub(crate) use ingest::unique_name;
 pub(crate) use ingest::{Working, write_whole};
 pub(crate) use lease::Lease;
 pub use names::Removed;
