@@ -83,6 +83,9 @@ impl Session {
                     )),
                 }
             }
+            E::RequestError(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) => {
+                denied("credentials are missing or wrong")
+            }
             E::RequestError(error) => {
                 Error::Unreachable { registry, doing: doing.to_owned(), source: deepest(&error).into() }
             }
@@ -138,7 +141,7 @@ fn client(plain: bool, host: &str) -> Result<Client> {
         read_timeout: Some(SILENCE),
         user_agent: concat!("image-store/", env!("CARGO_PKG_VERSION")),
         http_proxy: bypass.then(|| "http://127.0.0.1:1".to_owned()),
-        no_proxy: bypass.then(|| "*".to_owned()),
+        no_proxy: bypass.then(|| "localhost,127.0.0.0/8,::1".to_owned()),
         ..ClientConfig::default()
     };
     let unsupported = |reason: String| Error::Unsupported { feature: "TLS".to_owned(), hint: reason };

@@ -48,8 +48,7 @@ pub(super) async fn layer(
     let written = writing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     match (fetched, written) {
         // The disk's trouble, or what the writer found wrong, made the other half stop.
-        (Err(Stop::Closed), Err(error)) | (Ok(()), Err(error)) => Err(error),
-        (Err(Stop::Failed(_)), Err(error @ Error::Io { .. })) => Err(error),
+        (Ok(()) | Err(Stop::Closed), Err(error)) | (Err(Stop::Failed(_)), Err(error @ Error::Io { .. })) => Err(error),
         (Err(Stop::Failed(error)), _) => Err(error),
         (_, Ok(())) => {
             report(Stage::Complete, layer.size);

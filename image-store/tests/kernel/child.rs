@@ -7,17 +7,17 @@ use image_store::{LayerEntry, PullOptions, Registry, Store, base};
 use crate::util::{chain, name};
 
 /// The variable that makes this program a child.
-pub const ROLE: &str = "IMAGE_STORE_TEST_ROLE";
+pub(crate) const ROLE: &str = "IMAGE_STORE_TEST_ROLE";
 
 /// This program in the given role.
-pub fn command(role: &str) -> std::io::Result<Command> {
+pub(crate) fn command(role: &str) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.env(ROLE, role);
     Ok(command)
 }
 
 /// Plays a role; words after the first are its arguments.
-pub fn play(role: &str) -> ExitCode {
+pub(crate) fn play(role: &str) -> ExitCode {
     let words: Vec<&str> = role.split(' ').collect();
     let outcome = match words[..] {
         ["write", root] => write_for_ever(root),

@@ -1,2 +1,4 @@
 //! placeholder
-pub fn cases() -> Vec<test_lane::Trial> { vec![] }
+pub(crate) fn cases() -> Vec<test_lane::Trial> {
+    vec![]
+}

@@ -11,7 +11,7 @@ use test_lane::{Outcome, Trial, case};
 use crate::child;
 use crate::util::{Step, app, count, fail, name, ok, place, registry, success};
 
-pub fn cases() -> Vec<Trial> {
+pub(crate) fn cases() -> Vec<Trial> {
     vec![
         case("an image comes back with the digest it went with", &[], || round_trip(Storage::Memory)),
         case("a registry in files serves what an earlier one took", &[], registry_in_files),
@@ -103,7 +103,9 @@ fn refusals() -> Outcome {
     let image = app(&place.store, "a:1", "x")?;
     let remote = name(&format!("{}/a:1", handle.address()));
     ok(place.store.push(&registry, &image, &remote, None))?;
-    let pull = |registry: &Registry, remote| place.store.pull(registry, remote, &PullOptions::default());
+    let pull = |registry: &Registry, remote: &image_store::Reference| {
+        place.store.pull(registry, remote, &PullOptions::default())
+    };
     for wrong in [Registry::new(), Registry::new().credential(&user, "wrong"), Registry::new().token("wrong")] {
         let other = name(&format!("{}/a:2", handle.address()));
         expect(&pull(&wrong, &other), |error| matches!(error, Error::Denied { .. }))?;

@@ -8,18 +8,18 @@ use image_store::registry_server::{Handle, Storage, random_credential, serve};
 use image_store::{Image, LayerEntry, Reference, Registry, Store, base};
 use test_lane::Failed;
 
-pub type Step<T> = Result<T, Failed>;
+pub(crate) type Step<T> = Result<T, Failed>;
 
-pub fn fail<T>(text: impl Into<String>) -> Step<T> {
+pub(crate) fn fail<T>(text: impl Into<String>) -> Step<T> {
     Err(Failed::from(text.into()))
 }
 
 /// Turns an error with its causes into a failure.
-pub fn ok<T>(outcome: image_store::Result<T>) -> Step<T> {
+pub(crate) fn ok<T>(outcome: image_store::Result<T>) -> Step<T> {
     outcome.map_err(|error| Failed::from(chain(&error)))
 }
 
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {
@@ -29,23 +29,23 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-pub struct Place {
-    pub folder: tempfile::TempDir,
-    pub store: Store,
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: Store,
 }
 
-pub fn place() -> Step<Place> {
+pub(crate) fn place() -> Step<Place> {
     let folder = tempfile::Builder::new().prefix("image-store-").tempdir()?;
     let store = ok(Store::open(folder.path().join("store")))?;
     Ok(Place { folder, store })
 }
 
-pub fn name(text: &str) -> Reference {
+pub(crate) fn name(text: &str) -> Reference {
     Reference::parse(text).expect("the name of a test is a name")
 }
 
 /// A registry on loopback that asks for a random credential, and how to reach it.
-pub fn registry(storage: Storage) -> Step<(Handle, Registry, (String, String))> {
+pub(crate) fn registry(storage: Storage) -> Step<(Handle, Registry, (String, String))> {
     let (user, password) = ok(random_credential())?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let handle = ok(serve(listener, storage, Some((user.clone(), password.clone()))))?;
@@ -53,30 +53,34 @@ pub fn registry(storage: Storage) -> Step<(Handle, Registry, (String, String))> 
 }
 
 /// The base image with one more layer.
-pub fn app(store: &Store, tag: &str, content: &str) -> Step<Image> {
+pub(crate) fn app(store: &Store, tag: &str, content: &str) -> Step<Image> {
     let base = ok(base::ensure(store))?;
     let entry = LayerEntry::file("/srv/app", 0o755, content);
     ok(store.build_layer(&base, &[entry], |config| config.cmd = Some(vec!["/srv/app".into()]), &name(tag)))
 }
 
 /// How many entries a folder has.
-pub fn count(store: &Store, folder: &str) -> usize {
+pub(crate) fn count(store: &Store, folder: &str) -> usize {
     std::fs::read_dir(store.root().join(folder)).map(Iterator::count).unwrap_or(0)
 }
 
 /// Runs a program with a limit of time, and wants success.
-pub fn run(program: &str, arguments: &[&str]) -> Step<String> {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Step<String> {
     let output = Command::new("timeout").arg("60").arg(program).args(arguments).output()?;
     success(program, &output)
 }
 
-pub fn success(what: &str, output: &Output) -> Step<String> {
+pub(crate) fn success(what: &str, output: &Output) -> Step<String> {
     let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if output.status.success() { Ok(out.into_owned()) } else { fail(format!("{what}: {}: {out}{error}", output.status)) }
+    if output.status.success() {
+        Ok(out.into_owned())
+    } else {
+        fail(format!("{what}: {}: {out}{error}", output.status))
+    }
 }
 
 /// Waits for something that another process does.
-pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) -> Step<()> {
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) -> Step<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !done() {
         if Instant::now() > deadline {
