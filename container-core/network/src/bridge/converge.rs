@@ -17,8 +17,14 @@ use crate::sysctl;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 
-/// Idempotent. Returns how ports are published now.
-pub(super) fn converge(config: &NetworkConfig, file: &StateFile, mut state: State) -> Result<PublishMode> {
+/// Idempotent. Returns how ports are published now. `before` is the state that the kernel matched, if it did: then
+/// only what has changed is written. Without it everything is.
+pub(super) fn converge(
+    config: &NetworkConfig,
+    file: &StateFile,
+    before: Option<&State>,
+    mut state: State,
+) -> Result<PublishMode> {
     let mut links = Links::open()?;
     let mut session = Session::open()?;
     let alias = &file.mark()?;
@@ -32,10 +38,11 @@ pub(super) fn converge(config: &NetworkConfig, file: &StateFile, mut state: Stat
     let bridge = match found {
         Some(bridge) => bridge.index,
         None => {
-            links.add_bridge(&config.name, alias, mac(state.gateway()), config.mtu)?;
+            links.add_bridge(&config.name, mac(state.gateway()), config.mtu)?;
             links.index(&config.name)?
         }
     };
+    links.mark(bridge, alias)?;
     sysctl::silence_ipv6(&config.name)?;
     links.add_address(bridge, state.gateway(), state.subnet.prefix())?;
     links.up(&config.name)?;
@@ -47,11 +54,43 @@ pub(super) fn converge(config: &NetworkConfig, file: &StateFile, mut state: Stat
         file.store(&state)?;
     }
     let mode = publish_mode(&mut session)?;
-    session.apply(&rules::table(&config.name, &state, &mode))?;
+    let written = write_rules(config, &mut session, before, &state, &mode)?;
+    if state.applied != Some(written) {
+        state.applied = Some(written);
+        file.store(&state)?;
+    }
     for interface in state.switched.iter().chain([&config.name]) {
         sysctl::set_forwarding(interface, true)?;
     }
     Ok(mode)
+}
+
+/// Writes the rules and returns their fingerprint.
+fn write_rules(
+    config: &NetworkConfig,
+    session: &mut Session,
+    before: Option<&State>,
+    state: &State,
+    mode: &PublishMode,
+) -> Result<u64> {
+    let new = rules::table(&config.name, state, mode);
+    let known = before.map(|before| (before.applied, rules::table(&config.name, before, mode)));
+    let known = known.filter(|(applied, old)| *applied == Some(rules::fingerprint(old))).map(|(_, old)| old);
+    let name = rules::table_name(&config.name);
+    match session.tables()?.into_iter().find(|table| table.name == name) {
+        // Without a table in the way there is none to be deleted first, which would cost a wait.
+        None => session.apply(rules::without_removal(&new))?,
+        Some(found) => {
+            let same = found.comment == rules::comment(&state.switched);
+            match known.filter(|_| same).and_then(|old| rules::ports_changed(&old, &new)) {
+                Some(changes) if changes.is_empty() => {}
+                // Somebody may have emptied a map of ours: then the whole table is right.
+                Some(changes) if session.apply(&changes).is_ok() => {}
+                _ => session.apply(&new)?,
+            }
+        }
+    }
+    Ok(rules::fingerprint(&new))
 }
 
 /// The bridge, if it exists and is ours.

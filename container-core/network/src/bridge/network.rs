@@ -61,7 +61,7 @@ impl Network {
         let network = Self { config: config.clone() };
         let file = StateFile::lock(config)?;
         if let Some(state) = file.load()? {
-            converge::converge(config, &file, state)?;
+            converge::converge(config, &file, None, state)?;
         }
         Ok(network)
     }
@@ -77,11 +77,12 @@ impl Network {
             None => State::new(self.choose_subnet()?)?,
         };
         let lease = self.lease(&state, attachment)?;
+        let known = state.clone();
         state.leases.push(lease.clone());
         file.store(&state)?;
         // What converging adds to the state (forwarding) does not matter below.
         let before = state.clone();
-        let attached = converge::converge(&self.config, &file, state)
+        let attached = converge::converge(&self.config, &file, Some(&known), state)
             .and_then(|mode| self.connect(&before, &lease, inside).map(|()| self.endpoint(&before, &lease, mode)));
         if attached.is_err() {
             // The first failure is the one to tell; what this cannot undo, the next operation heals.
@@ -109,7 +110,7 @@ impl Network {
         let (kept, dropped): (Vec<Lease>, Vec<Lease>) = state.leases.into_iter().partition(|lease| alive(&lease.id));
         state.leases = kept;
         file.store(&state)?;
-        converge::converge(&self.config, &file, state)?;
+        converge::converge(&self.config, &file, None, state)?;
         Ok(dropped.into_iter().map(|lease| lease.id).collect())
     }
 
@@ -134,9 +135,10 @@ impl Network {
     fn forget(&self, file: &StateFile, id: &str) -> Result<()> {
         let Some(mut state) = file.load()? else { return Ok(()) };
         let address = state.leases.iter().find(|lease| lease.id == id).map(|lease| lease.address);
+        let known = state.clone();
         state.leases.retain(|lease| lease.id != id);
         file.store(&state)?;
-        converge::converge(&self.config, file, state)?;
+        converge::converge(&self.config, file, Some(&known), state)?;
         // The address's next owner gets no packets that were meant for this one.
         address.map_or(Ok(()), |address| crate::service::forget_connections(address).map(drop))
     }

@@ -77,6 +77,55 @@ pub(super) fn table(bridge: &str, state: &State, mode: &PublishMode) -> Vec<Comm
     commands
 }
 
+/// The same table where none is in the way.
+pub(super) fn without_removal(table: &[Command]) -> &[Command] {
+    &table[2..]
+}
+
+/// The commands that lead from one such table to another, if only published ports differ. Replacing a table costs a
+/// second batch's worth of waiting in the kernel; a port more costs nothing of that.
+pub(super) fn ports_changed(old: &[Command], new: &[Command]) -> Option<Vec<Command>> {
+    let fixed = |commands: &[Command]| -> Vec<Command> {
+        commands.iter().filter(|command| !matches!(command, Command::AddElements { .. })).cloned().collect()
+    };
+    if fixed(old) != fixed(new) {
+        return None;
+    }
+    let mut changes = Vec::new();
+    for map in [ANY, ONE] {
+        let (before, after) = (elements_of(old, map), elements_of(new, map));
+        let missing = |from: &[Element], other: &[Element]| -> Vec<Element> {
+            from.iter().filter(|element| !other.contains(element)).cloned().collect()
+        };
+        let (gone, come) = (missing(&before, &after), missing(&after, &before));
+        let table = new.iter().find_map(|command| match command {
+            Command::AddTable { table, .. } => Some(table.clone()),
+            _ => None,
+        })?;
+        if !gone.is_empty() {
+            changes.push(Command::DeleteElements { table: table.clone(), name: map.to_owned(), elements: gone });
+        }
+        if !come.is_empty() {
+            changes.push(Command::AddElements { table, name: map.to_owned(), elements: come });
+        }
+    }
+    Some(changes)
+}
+
+fn elements_of(commands: &[Command], map: &str) -> Vec<Element> {
+    let of_map = |command: &Command| match command {
+        Command::AddElements { name, elements, .. } if name == map => elements.clone(),
+        _ => Vec::new(),
+    };
+    commands.iter().flat_map(of_map).collect()
+}
+
+/// Tells rules from other rules, across processes of this program (FNV-1a over their text).
+pub(super) fn fingerprint(commands: &[Command]) -> u64 {
+    let text: String = commands.iter().map(|command| format!("{command}\n")).collect();
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 fn add_chain(commands: &mut Vec<Command>, table: &str, name: &str, hook: Hook, rules: Vec<Vec<Statement>>) {
     let chain = Chain { name: name.to_owned(), hook: Some(hook) };
     commands.push(Command::AddChain { table: table.to_owned(), chain });
@@ -171,6 +220,21 @@ mod tests {
         let mode = PublishMode::Proxy { chain: "ip filter FORWARD".to_owned() };
         let rules = text(&table("mini0", &state(), &mode));
         assert!(rules.contains("masquerade") && !rules.contains("dnat ip to"), "{rules}");
+    }
+
+    #[test]
+    fn a_port_more_is_an_element_more() {
+        let (before, mut after) = (state(), state());
+        after.leases[0].ports[0].host_port = 8081;
+        let of = |state: &State| table("mini0", state, &PublishMode::Rules);
+        let changes = ports_changed(&of(&before), &of(&after)).unwrap();
+        let expected = "delete element ip container-network-mini0 published { tcp . 8080 }\n\
+            add element ip container-network-mini0 published { tcp . 8081 : 172.17.0.2 . 80 }\n";
+        assert_eq!(text(&changes), expected);
+        assert_eq!(ports_changed(&of(&before), &of(&before)), Some(Vec::new()));
+        after.switched.clear();
+        assert_eq!(ports_changed(&of(&before), &of(&after)), None);
+        assert_ne!(fingerprint(&of(&before)), fingerprint(&of(&after)));
     }
 
     #[test]

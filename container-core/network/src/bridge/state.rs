@@ -45,11 +45,14 @@ pub(super) struct State {
     /// Interfaces on which forwarding was off before this network switched it on.
     #[serde(default)]
     pub(super) switched: Vec<String>,
+    /// A fingerprint of the rules that the kernel was given last.
+    #[serde(default)]
+    pub(super) applied: Option<u64>,
 }
 
 impl State {
     pub(super) fn new(subnet: Subnet) -> Result<Self> {
-        Ok(Self { version: VERSION, home: home()?, subnet, leases: Vec::new(), switched: Vec::new() })
+        Ok(Self { version: VERSION, home: home()?, subnet, leases: Vec::new(), switched: Vec::new(), applied: None })
     }
 
     /// The bridge's own address: the first of the range.
@@ -101,7 +104,7 @@ impl StateFile {
         let mut state: State = serde_json::from_slice(&text).map_err(corrupt)?;
         let home = home()?;
         if state.home != home {
-            state = State { home, leases: Vec::new(), switched: Vec::new(), ..state };
+            state = State { home, subnet: state.subnet, ..State::new(state.subnet)? };
         }
         Ok(Some(state))
     }

@@ -84,8 +84,8 @@ impl Links {
             .ok_or_else(|| Error::Kernel { doing: format!("look up link {name}"), source: Errno::ENODEV })
     }
 
-    /// Makes a bridge, marked by `alias`.
-    pub(crate) fn add_bridge(&mut self, name: &str, alias: &str, mac: [u8; 6], mtu: Option<u32>) -> Result<()> {
+    /// Makes a bridge.
+    pub(crate) fn add_bridge(&mut self, name: &str, mac: [u8; 6], mtu: Option<u32>) -> Result<()> {
         let made = self.socket.request(NEWLINK, CREATE | EXCLUSIVE, &ifinfo(0, 0, 0), |w| {
             w.string(IFLA_IFNAME, name);
             w.attr(IFLA_ADDRESS, &mac);
@@ -94,9 +94,11 @@ impl Links {
             }
             w.nest(IFLA_LINKINFO, |w| w.string(IFLA_INFO_KIND, "bridge"));
         });
-        made.map_err(Error::kernel(format!("make bridge {name}")))?;
-        // The kernel takes an alias only on a link that exists.
-        let index = self.index(name)?;
+        made.map_err(Error::kernel(format!("make bridge {name}")))
+    }
+
+    /// Says whose a link is. The kernel takes such an alias only on a link that exists.
+    pub(crate) fn mark(&mut self, index: u32, alias: &str) -> Result<()> {
         self.set(index, "mark", |w| w.attr(IFLA_IFALIAS, alias.as_bytes()))
     }
 

@@ -13,7 +13,9 @@ use std::time::Duration;
 use test_lane::{Need, case};
 
 pub(crate) fn cases() -> Vec<Trial> {
-    vec![case("crash_at_any_moment_is_healed", &[Need::Root, Need::Program("nft")], || isolated(killed))]
+    vec![case("crash_at_any_moment_is_healed", &[Need::Root, Need::Program("ip"), Need::Program("nft")], || {
+        isolated(killed)
+    })]
 }
 
 /// Where the program runs itself again: to be killed.

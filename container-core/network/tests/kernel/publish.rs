@@ -12,13 +12,19 @@ use test_lane::{Need, case};
 
 pub(crate) fn cases() -> Vec<Trial> {
     vec![
-        case("publish_answers_everywhere", &[Need::Root], || isolated(everywhere)),
-        case("publish_datagrams", &[Need::Root], || isolated(datagrams)),
+        case("publish_answers_everywhere", &[Need::Root, Need::Program("ip")], || isolated(everywhere)),
+        case("publish_datagrams", &[Need::Root, Need::Program("ip")], || isolated(datagrams)),
         case("publish_taken_port_is_a_typed_error", &[Need::Root], || isolated(taken)),
-        case("publish_past_a_foreign_firewall", &[Need::Root, Need::Program("nft")], || isolated(foreign_firewall)),
-        case("publish_leaves_loopback_closed_to_neighbours", &[Need::Root], || isolated(route_localnet)),
-        case("publish_restores_forwarding", &[Need::Root], || isolated(forwarding)),
-        case("publish_rules_are_what_nft_reads", &[Need::Root, Need::Program("nft")], || isolated(oracle)),
+        case("publish_past_a_foreign_firewall", &[Need::Root, Need::Program("ip"), Need::Program("nft")], || {
+            isolated(foreign_firewall)
+        }),
+        case("publish_leaves_loopback_closed_to_neighbours", &[Need::Root, Need::Program("ip")], || {
+            isolated(route_localnet)
+        }),
+        case("publish_restores_forwarding", &[Need::Root, Need::Program("ip")], || isolated(forwarding)),
+        case("publish_rules_are_what_nft_reads", &[Need::Root, Need::Program("ip"), Need::Program("nft")], || {
+            isolated(oracle)
+        }),
     ]
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn cases() -> Vec<Trial> {
     vec![
         case("pods_reach_each_other_and_their_node", &[Need::Root], || isolated(pods)),
         case("pods_cannot_lie_about_their_address", &[Need::Root, Need::Program("ip")], || isolated(spoofing)),
-        case("pods_and_containers_are_deaf_to_ipv6", &[Need::Root], || isolated(deaf_to_ipv6)),
+        case("pods_and_containers_are_deaf_to_ipv6", &[Need::Root, Need::Program("ip")], || isolated(deaf_to_ipv6)),
         case("service_balances_over_its_endpoints", &[Need::Root], || isolated(balances)),
         case("service_takes_turns_when_told_to", &[Need::Root], || isolated(takes_turns)),
         case("service_without_endpoints_refuses", &[Need::Root], || isolated(refuses)),
