@@ -11,4 +11,5 @@ pub mod bundle;
 pub mod floor;
 pub mod report;
 pub mod rounds;
+pub mod soak;
 pub mod worker;

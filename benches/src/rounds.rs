@@ -31,30 +31,35 @@ impl Samples {
     }
 }
 
-/// A small generator (xorshift64*) for the order of a round.
+/// A small generator (xorshift64*): the same seed gives the same numbers.
 #[derive(Debug, Clone)]
-pub struct Order(u64);
+pub struct Random(u64);
 
-impl Order {
+impl Random {
     /// Starts from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
 
-    fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
+    /// A number below `bound`; 0 when the bound is 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.number() % (bound as u64).max(1)).unwrap_or(0)
+    }
+
     /// The numbers below `count` in a random order (Fisher–Yates).
     pub fn shuffled(&mut self, count: usize) -> Vec<usize> {
         let mut numbers: Vec<usize> = (0..count).collect();
         for last in (1..count).rev() {
-            let other = usize::try_from(self.next() % (last as u64 + 1)).unwrap_or(0);
-            numbers.swap(last, other);
+            numbers.swap(last, self.below(last + 1));
         }
         numbers
     }
@@ -63,7 +68,7 @@ impl Order {
 /// Runs `rounds` rounds after `warm_up` uncounted ones. A contender that fails or stalls is dropped, and said so.
 pub fn run(contenders: &mut [Worker], rounds: usize, warm_up: usize, seed: u64) -> Vec<Samples> {
     let mut samples = vec![Samples::default(); contenders.len()];
-    let mut order = Order::new(seed);
+    let mut order = Random::new(seed);
     for round in 0..rounds + warm_up {
         for number in order.shuffled(contenders.len()) {
             match contenders[number].once() {
@@ -82,9 +87,9 @@ mod tests {
 
     #[test]
     fn a_shuffle_is_a_permutation_and_the_seed_decides_it() {
-        let mut shuffled = Order::new(7).shuffled(20);
-        assert_eq!(shuffled, Order::new(7).shuffled(20));
-        assert_ne!(shuffled, Order::new(8).shuffled(20));
+        let mut shuffled = Random::new(7).shuffled(20);
+        assert_eq!(shuffled, Random::new(7).shuffled(20));
+        assert_ne!(shuffled, Random::new(8).shuffled(20));
         shuffled.sort_unstable();
         assert_eq!(shuffled, (0..20).collect::<Vec<_>>());
     }
