@@ -57,10 +57,9 @@ impl PodLink {
             mtu: None,
             master: None,
         })?;
-        let made = pod
-            .run(|| inside(address))
-            .and_then(|done| done)
-            .and_then(|()| outside(&mut links, address, interface, node));
+        let made = outside(&mut links, address, interface, node)
+            .and_then(|()| pod.run(|| inside(address))?)
+            .and_then(|()| links.wait_for_carrier(interface));
         if made.is_err() {
             // The first failure is the one to tell.
             let _ = links.delete(interface);
@@ -88,7 +87,8 @@ fn inside(address: Ipv4Addr) -> Result<()> {
     links.up(INSIDE)?;
     links.add_neighbour(link, ROUTER, NODE_MAC)?;
     links.add_route(&RouteSpec { to: Subnet::single(ROUTER), link, kind: RouteKind::OnLink, source: None })?;
-    links.add_route(&RouteSpec { to: Subnet::everything(), link, kind: RouteKind::Via(ROUTER), source: None })
+    links.add_route(&RouteSpec { to: Subnet::everything(), link, kind: RouteKind::Via(ROUTER), source: None })?;
+    links.wait_for_carrier(INSIDE)
 }
 
 /// The node's end.

@@ -187,8 +187,12 @@ impl Network {
             links.add_address(link, lease.address, state.subnet.prefix())?;
             links.up(INSIDE)?;
             let gateway = RouteKind::Via(state.gateway());
-            links.add_route(&RouteSpec { to: Subnet::everything(), link, kind: gateway, source: None })
-        })?
+            links.add_route(&RouteSpec { to: Subnet::everything(), link, kind: gateway, source: None })?;
+            links.wait_for_carrier(INSIDE)
+        })??;
+        // In this order: the port's carrier is what gives the bridge its own.
+        links.wait_for_carrier(&lease.host_interface)?;
+        links.wait_for_carrier(&self.config.name)
     }
 
     fn endpoint(&self, state: &State, lease: &Lease, publish: PublishMode) -> Endpoint {

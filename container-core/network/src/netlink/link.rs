@@ -7,6 +7,7 @@ use super::{Answer, Family, Socket};
 use crate::{Error, Result};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
@@ -15,6 +16,7 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
+const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_IFALIAS: u16 = 20;
 const IFLA_NET_NS_FD: u16 = 28;
@@ -22,6 +24,7 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const IFF_UP: u32 = 1;
+const IF_OPER_UP: u8 = 6;
 /// `IFF_LOOPBACK`.
 pub(crate) const LOOPBACK: u32 = 8;
 
@@ -35,6 +38,8 @@ pub(crate) struct LinkInfo {
     pub(crate) master: Option<u32>,
     pub(crate) mac: Option<[u8; 6]>,
     pub(crate) kind: Option<String>,
+    /// The kernel lets packets out.
+    pub(crate) sends: bool,
 }
 
 /// A veth pair to be made: one end here, the other inside `peer_namespace`.
@@ -142,6 +147,18 @@ impl Links {
         done.map_err(Error::kernel(format!("bring link {name} up")))
     }
 
+    /// Waits until the kernel sends packets out of a link that is up: it notices a carrier a little later, and drops
+    /// everything before that. Recent kernels catch up when they are asked; with others this asks until they have.
+    /// A link whose far end is down never gets there, so there is an end to the asking.
+    pub(crate) fn wait_for_carrier(&mut self, name: &str) -> Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let deadline = Instant::now() + PATIENCE;
+        while !self.find(name)?.is_none_or(|link| link.sends) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        Ok(())
+    }
+
     /// Puts a link under a bridge.
     pub(crate) fn enslave(&mut self, index: u32, master: u32) -> Result<()> {
         self.set(index, "put under its bridge", |w| w.u32(IFLA_MASTER, master))
@@ -199,5 +216,6 @@ fn link_info(answer: &Answer) -> Option<LinkInfo> {
         master: attributes.u32(IFLA_MASTER),
         mac: attributes.get(IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
         kind: attributes.nested(IFLA_LINKINFO).string(IFLA_INFO_KIND),
+        sends: attributes.get(IFLA_OPERSTATE).is_some_and(|state| state == [IF_OPER_UP]),
     })
 }
