@@ -7,6 +7,7 @@ mod error;
 pub mod net;
 pub mod node;
 pub mod objects;
+pub mod schedule;
 pub mod sim;
 pub mod time;
 pub mod world;

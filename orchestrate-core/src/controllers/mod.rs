@@ -22,6 +22,7 @@ use crate::objects::Resource;
 use crate::{Time, World, net};
 
 pub use deployment::arithmetic::resolve_fenceposts;
+pub(crate) use names::fnv64a;
 pub use names::{fnv32a, safe_encode, template_hash};
 pub use policy::{Controller, Policy};
 
