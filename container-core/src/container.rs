@@ -2,13 +2,14 @@
 
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{Group, Stats};
+use crate::family::Family;
 use crate::launch::{self, Parked};
 use crate::options::{NamespaceKind, Size};
 use crate::process::{Handle, Pipes, lock};
@@ -23,6 +24,8 @@ pub(crate) struct Template {
     pub(crate) namespaces: u32,
     pub(crate) process: crate::spec::Process,
     pub(crate) seccomp: Option<Seccomp>,
+    /// Supplementary groups may be set inside.
+    pub(crate) setgroups: bool,
 }
 
 /// A container: its first process, its groups, its streams.
@@ -31,18 +34,20 @@ pub(crate) struct Template {
 /// [`wait`](Self::wait) tells how it ended. Dropping it kills and removes what exists; [`detach`](Self::detach) lets it
 /// live on, to be found again by its [`Record`]. `AsFd` gives the process descriptor, which an event loop can poll:
 /// readable means ended.
+/// A container whose joined processes nobody waits for does not end; the waiting methods see to them.
 #[derive(Debug)]
 pub struct Container {
     pub(crate) id: ContainerId,
     pub(crate) handle: Handle,
+    pub(crate) family: Arc<Family>,
     pub(crate) parked: Mutex<Option<Parked>>,
     pub(crate) group: Group,
     pub(crate) pipes: Pipes,
     pub(crate) template: Template,
     pub(crate) not_enforced: Vec<String>,
     pub(crate) boot_id: String,
-    pub(crate) stub: std::sync::Arc<std::sync::OnceLock<OwnedFd>>,
-    pub(crate) host: std::sync::Arc<crate::Host>,
+    pub(crate) stub: Arc<OnceLock<OwnedFd>>,
+    pub(crate) host: Arc<crate::Host>,
     pub(crate) detached: AtomicBool,
 }
 
@@ -82,7 +87,7 @@ impl Container {
     /// # Errors
     /// `Kernel` when the process cannot be asked.
     pub fn status(&self) -> Result<Status> {
-        if self.handle.wait(Some(Duration::ZERO))?.is_some() {
+        if self.family.wait(&self.handle, Some(Duration::ZERO))?.is_some() {
             return Ok(Status::Stopped);
         }
         if lock(&self.parked).is_some() {
@@ -206,7 +211,7 @@ impl Container {
     /// # Errors
     /// `Kernel` when the process cannot be asked.
     pub fn wait(&self) -> Result<ExitStatus> {
-        let ended = self.handle.wait(None)?;
+        let ended = self.family.wait(&self.handle, None)?;
         Ok(ended.map_or(ExitStatus::LOST, |ended| self.judged(ended)))
     }
 
@@ -215,7 +220,7 @@ impl Container {
     /// # Errors
     /// `Kernel` when the process cannot be asked.
     pub fn wait_timeout(&self, limit: Duration) -> Result<Option<ExitStatus>> {
-        Ok(self.handle.wait(Some(limit))?.map(|ended| self.judged(ended)))
+        Ok(self.family.wait(&self.handle, Some(limit))?.map(|ended| self.judged(ended)))
     }
 
     fn judged(&self, ended: crate::Ended) -> ExitStatus {
@@ -256,12 +261,12 @@ impl Container {
     fn end(&self) -> Result<()> {
         // Closing its control socket ends a parked process by itself; killing is for all others.
         lock(&self.parked).take();
-        if self.handle.wait(Some(Duration::ZERO))?.is_none() {
+        if self.family.wait(&self.handle, Some(Duration::ZERO))?.is_none() {
             if self.group.frozen() {
                 self.group.freeze(false)?;
             }
             self.handle.kill(Signal::KILL)?;
-            self.handle.wait(None)?;
+            self.family.wait(&self.handle, None)?;
         }
         if self.group.is_empty() {
             return Ok(());

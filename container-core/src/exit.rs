@@ -1,8 +1,8 @@
 //! How a process ended, and how that is learnt without ever inventing an answer.
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -111,20 +111,20 @@ fn stolen(pidfd: BorrowedFd<'_>, block: bool) -> Result<Option<Ended>> {
 
 /// Waits until the process behind the descriptor has ended, at most for `limit`.
 pub(crate) fn ended_within(pidfd: BorrowedFd<'_>, limit: Option<Duration>) -> Result<bool> {
-    let deadline = limit.map(|limit| std::time::Instant::now() + limit);
+    any_ready(&[pidfd], limit)
+}
+
+/// Waits until one of the descriptors can be read, at most for `limit`.
+pub(crate) fn any_ready(fds: &[BorrowedFd<'_>], limit: Option<Duration>) -> Result<bool> {
+    let deadline = limit.map(|limit| Instant::now() + limit);
     loop {
-        let timeout = match deadline {
-            None => PollTimeout::NONE,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(std::time::Instant::now());
-                // Rounded up, so that the last round does not spin.
-                let millis = left.as_nanos().div_ceil(1_000_000).min(60_000);
-                PollTimeout::try_from(u32::try_from(millis).unwrap_or(60_000)).unwrap_or(PollTimeout::ZERO)
-            }
-        };
-        let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, timeout) {
-            Ok(0) if deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline) => return Ok(false),
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        // Rounded up, so that the last round does not spin.
+        let millis = left.map(|left| left.as_nanos().div_ceil(1_000_000).min(60_000) as u16);
+        let timeout = millis.map_or(PollTimeout::NONE, PollTimeout::from);
+        let mut polled: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+        match poll(&mut polled, timeout) {
+            Ok(0) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
             Ok(0) | Err(Errno::EINTR) => {}
             Ok(_) => return Ok(true),
             Err(errno) => return Err(Error::Kernel { doing: "wait for the process", source: errno.into() }),

@@ -67,7 +67,8 @@ impl Runtime {
         self.launch(id, launch, false)
     }
 
-    fn launch(&self, id: &ContainerId, launch: Launch, parked: bool) -> Result<Container> {
+    fn launch(&self, id: &ContainerId, mut launch: Launch, parked: bool) -> Result<Container> {
+        launch.resolve_user()?;
         let plan = compile(id, &launch, &self.host, parked)?;
         forget_volatile(&launch.rootfs);
         let group = plan.cgroup.as_ref().map(Group::create).transpose()?.unwrap_or_default();
@@ -80,7 +81,7 @@ impl Runtime {
     }
 
     fn carry_out(&self, id: &ContainerId, launch: Launch, plan: LaunchPlan, group: &Group) -> Result<Container> {
-        let template = Template::of(&launch);
+        let template = Template::of(&launch, plan.setgroups);
         let not_enforced = plan.not_enforced().to_vec();
         let mut pipes = Pipes::default();
         let streams = if launch.pty.is_some() { None } else { Some(Streams::open(launch.stdio, &mut pipes)?) };
@@ -102,6 +103,7 @@ impl Runtime {
         Ok(Container {
             id: id.clone(),
             handle: Handle::new(launched.pid, launched.pidfd),
+            family: Arc::default(),
             parked: Mutex::new(launched.parked),
             group: group.clone(),
             pipes,
@@ -133,6 +135,7 @@ impl Runtime {
         Ok(Adopted::Running(Box::new(Container {
             id: record.id.clone(),
             handle: Handle::new(record.pid, pidfd),
+            family: Arc::default(),
             parked: Mutex::new(None),
             group: record.group.clone(),
             pipes: Pipes::default(),
@@ -147,7 +150,7 @@ impl Runtime {
 }
 
 impl Template {
-    fn of(launch: &Launch) -> Self {
+    fn of(launch: &Launch, setgroups: bool) -> Self {
         let spec = &launch.spec;
         let listed = spec.linux.namespaces.iter().map(|entry| entry.kind);
         let own = listed.chain(launch.joins.keys().copied());
@@ -155,6 +158,7 @@ impl Template {
             namespaces: own.fold(0, |flags, kind: NamespaceKind| flags | kind.flag()),
             process: spec.process.clone(),
             seccomp: spec.linux.seccomp.clone(),
+            setgroups,
         }
     }
 }
@@ -164,7 +168,7 @@ impl Template {
 fn forget_volatile(rootfs: &Rootfs) {
     if let Rootfs::Overlay { work, .. } = rootfs {
         // Not there, nearly always.
-        let _ = std::fs::remove_dir(work.join("work/incompat/volatile"));
+        let _ = std::fs::remove_dir_all(work.join("work/incompat"));
     }
 }
 

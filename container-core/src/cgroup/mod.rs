@@ -79,11 +79,6 @@ impl CgroupPlan {
     pub(crate) fn tasks(&self) -> impl Iterator<Item = usize> + '_ {
         self.groups.iter().enumerate().filter(|(_, group)| group.v1_controller().is_some()).map(|(index, _)| index)
     }
-
-    /// The unified group, which the clone itself can join.
-    pub(crate) fn unified(&self) -> Option<&GroupPlan> {
-        self.groups.iter().find(|group| group.hierarchy == Hierarchy::Unified)
-    }
 }
 
 impl fmt::Display for CgroupPlan {

@@ -6,14 +6,14 @@ use crate::caps;
 use crate::plan::Builder;
 
 pub(super) fn check(input: &Input<'_>, b: &mut Builder) {
-    process(input, b);
+    program(input, b);
     namespaces(input, b);
     mounts(input, b);
     sysctls(input, b);
     refused(input, b);
 }
 
-fn process(input: &Input<'_>, b: &mut Builder) {
+pub(super) fn program(input: &Input<'_>, b: &mut Builder) {
     let process = &input.spec.process;
     match process.args.first() {
         None => b.problem("process.args", "is empty"),

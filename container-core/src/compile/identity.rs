@@ -82,9 +82,7 @@ fn sets(input: &Input<'_>) -> Sets {
 /// Groups and bounding set need rights that leaving uid 0 takes away.
 pub(super) fn user(input: &Input<'_>, b: &mut Builder) {
     let user = &input.spec.process.user;
-    let new_ids = input.makes(crate::NamespaceKind::User);
-    let may_set_groups = if new_ids { input.host.is_root() } else { input.host.setgroups };
-    if may_set_groups {
+    if input.setgroups {
         let list = b.list(&user.additional_gids);
         b.op(Op::Groups { list }, "process.user.additionalGids");
     } else if !user.additional_gids.is_empty() {

@@ -9,9 +9,12 @@ use crate::options::{Launch, NamespaceKind, Rootfs};
 use crate::plan::{Builder, FdNeed, LaunchPlan};
 use crate::{ContainerId, Result, Spec};
 
+pub(crate) use join::join;
+
 mod check;
 mod devices;
 mod identity;
+mod join;
 mod mounts;
 mod namespaces;
 mod options;
@@ -25,6 +28,8 @@ pub(crate) struct Input<'a> {
     pub(crate) host: &'a Host,
     pub(crate) rootfs: &'a Rootfs,
     pub(crate) launch: &'a Launch,
+    /// Supplementary groups may be set.
+    pub(crate) setgroups: bool,
     /// Stops before the last steps and waits for `start`.
     pub(crate) parked: bool,
 }
@@ -51,7 +56,11 @@ impl Input<'_> {
 /// # Errors
 /// `InvalidSpec` lists every problem; `Unsupported` names what this machine cannot do.
 pub fn compile(id: &ContainerId, launch: &Launch, host: &Host, parked: bool) -> Result<LaunchPlan> {
-    let input = Input { spec: &launch.spec, host, rootfs: &launch.rootfs, launch, parked };
+    let mut input =
+        Input { spec: &launch.spec, host, rootfs: &launch.rootfs, launch, setgroups: host.setgroups, parked };
+    if input.makes(NamespaceKind::User) {
+        input.setgroups = host.is_root();
+    }
     let mut builder = Builder::default();
     check::check(&input, &mut builder);
     let cgroup = crate::cgroup::compile(id, launch, host)?;
@@ -61,6 +70,7 @@ pub fn compile(id: &ContainerId, launch: &Launch, host: &Host, parked: bool) -> 
     plan.clone_flags = namespaces::clone_flags(&input, cgroup.as_ref());
     plan.maps = namespaces::id_maps(&input)?;
     plan.cgroup = cgroup;
+    plan.setgroups = input.setgroups;
     Ok(plan)
 }
 
@@ -87,7 +97,7 @@ fn phases(input: &Input<'_>, cgroup: Option<&crate::cgroup::CgroupPlan>, b: &mut
     mounts::masks(input, b);
     namespaces::names(input, b);
     // The terminal lives in the container's own devpts.
-    streams(input, b);
+    streams(input, 1, b);
     // As root, so that a missing folder can be made; before the root may become read-only.
     program::working_folder(input, b);
     rootfs::seal(input, b);
@@ -104,11 +114,11 @@ fn phases(input: &Input<'_>, cgroup: Option<&crate::cgroup::CgroupPlan>, b: &mut
     program::exec(&input.spec.process.args, &input.spec.process.env, b);
 }
 
-fn streams(input: &Input<'_>, b: &mut Builder) {
+fn streams(input: &Input<'_>, bind: u32, b: &mut Builder) {
     if let Some(size) = input.launch.pty {
         let uid = input.spec.process.user.uid;
         let (rows, cols) = (u32::from(size.rows), u32::from(size.cols));
-        b.op(Op::Console { rows, cols, uid, bind: 1 }, "process.terminal");
+        b.op(Op::Console { rows, cols, uid, bind }, "process.terminal");
         return;
     }
     b.op(Op::NewSession {}, "plan");

@@ -51,6 +51,7 @@ pub struct LaunchPlan {
     pub(crate) slots: Vec<String>,
     pub(crate) command: String,
     pub(crate) cwd: String,
+    pub(crate) setgroups: bool,
 }
 
 impl LaunchPlan {
@@ -202,6 +203,7 @@ impl Builder {
             slots: self.slots,
             command,
             cwd,
+            setgroups: false,
         })
     }
 }

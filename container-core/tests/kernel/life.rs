@@ -37,10 +37,12 @@ fn signals() -> Outcome {
 }
 
 fn programs() -> Outcome {
-    let scratch = Scratch::new();
     for (program, code) in [("nothing-like-this", 127), ("/no/such", 127), ("/etc/passwd", 126), ("/etc", 126)] {
-        let error = runtime().run(&id(), launch(Spec::container([program]), &scratch));
-        same(&error.map(|_| ()).map_err(|error| error.docker_exit_code()), &Err(code))?;
+        let scratch = Scratch::new();
+        let Err(error) = runtime().run(&id(), launch(Spec::container([program]), &scratch)) else {
+            return Err(format!("{program} was executed").into());
+        };
+        holds(error.docker_exit_code() == code, format!("{program}: {error:?}"))?;
     }
     Ok(())
 }
