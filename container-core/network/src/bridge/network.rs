@@ -61,7 +61,7 @@ impl Network {
         let network = Self { config: config.clone() };
         let file = StateFile::lock(config)?;
         if let Some(state) = file.load()? {
-            converge::converge(config, &file, None, state)?;
+            converge::converge(config, &file, Some(&state.clone()), state)?;
         }
         Ok(network)
     }

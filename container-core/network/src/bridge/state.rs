@@ -90,7 +90,10 @@ impl StateFile {
             .open(&lock_path)
             .map_err(Error::io("open", &lock_path))?;
         lock.lock().map_err(Error::io("lock", &lock_path))?;
-        Ok(Self { path: dir.join(format!("{}.json", config.name)), _lock: lock })
+        let file = Self { path: dir.join(format!("{}.json", config.name)), _lock: lock };
+        // Under the lock nobody is writing one: a writer was killed.
+        remove_if_there(&file.temporary())?;
+        Ok(file)
     }
 
     /// Reads what is there and still true.
@@ -111,7 +114,7 @@ impl StateFile {
 
     /// Replaces the file. Not synced: after a power cut every lease is void anyway.
     pub(super) fn store(&self, state: &State) -> Result<()> {
-        let temporary = self.path.with_extension("json.new");
+        let temporary = self.temporary();
         let text = serde_json::to_vec_pretty(state).expect("a state holds only strings and numbers");
         let write = || {
             let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
@@ -121,18 +124,13 @@ impl StateFile {
         write().map_err(Error::io("write", &self.path))
     }
 
+    fn temporary(&self) -> PathBuf {
+        self.path.with_extension("json.new")
+    }
+
     /// Removes the file; the lock's file stays, because another process may be waiting on it.
     pub(super) fn remove(&self) -> Result<()> {
-        // The temporary one is there when a writer was killed.
-        for path in [&self.path.with_extension("json.new"), &self.path] {
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(Error::io("remove", path)(error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        remove_if_there(&self.path)
     }
 
     /// Marks the bridge as this state directory's. By inode: a path may be long, or lead there in two ways.
@@ -140,6 +138,13 @@ impl StateFile {
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         let found = std::fs::metadata(dir).map_err(Error::io("look at", dir))?;
         Ok(format!("container-network {}:{}", found.dev(), found.ino()))
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Registers: a key's fields lie in consecutive 4-byte registers from the first one on, so that one lookup takes them
 //! all; whatever a lookup finds goes to the first register too, except a class number, which has its own.
+//!
+//! `nft` 1.0.6 can list everything of this but a `Dispatch`, two lookups in a row, on which it ends with an assertion.
 
 use super::model::{Chain, Command, Data, Element, Field, MapType, RejectWith, Statement, Tracked, Verdict, Word};
 use crate::Protocol;
@@ -189,6 +191,14 @@ fn write_map(w: &mut Writer, key: &[Field], data: MapType, id: u32) {
         }
     }
     w.be32(10, id);
+    // A note for `nft`'s own eyes, (kind, length, value): single numbers are in the host's order.
+    let host = |kind: u8| [&[kind, 4][..], &1_u32.to_ne_bytes()].concat();
+    let single_number = matches!(key, [Field::Random(_) | Field::Turn(_)]);
+    match (single_number, data) {
+        (_, MapType::Number) => w.attr(13, &host(1)),
+        (true, _) => w.attr(13, &host(0)),
+        _ => {}
+    }
 }
 
 fn length(key: &[Field]) -> u32 {
@@ -438,3 +448,7 @@ fn write_end(w: &mut Writer, verdict: Verdict) {
         w.nest(2, |w| write_verdict(w, code, None));
     });
 }
+
+#[cfg(test)]
+#[path = "encode_tests.rs"]
+mod tests;

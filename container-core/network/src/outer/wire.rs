@@ -87,3 +87,36 @@ pub(super) fn receive<M: DeserializeOwned>(stream: &UnixStream) -> io::Result<Op
     }
     Ok(Some((serde_json::from_slice(&text)?, fds)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn descriptors_arrive_with_their_message() {
+        let (one, two) = UnixStream::pair().unwrap();
+        let (lent, other) = UnixStream::pair().unwrap();
+        send(&one, &Reply::Done, &[lent.as_fd()]).unwrap();
+        drop(lent);
+        let (reply, mut fds) = receive::<Reply>(&two).unwrap().unwrap();
+        assert!(reply.refusal().is_none() && fds.len() == 1);
+        UnixStream::from(fds.remove(0)).write_all(b"x").unwrap();
+        let mut text = String::new();
+        (&other).take(1).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "x");
+        drop(one);
+        assert!(receive::<Reply>(&two).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused() {
+        for bad in ["nonsense\n".to_owned(), "{\"join\":{}}\n".to_owned(), "x".repeat(2 * LONGEST), "\"do".to_owned()] {
+            let (one, two) = UnixStream::pair().unwrap();
+            (&one).write_all(bad.as_bytes()).unwrap();
+            drop(one);
+            assert!(receive::<Request>(&two).is_err(), "{}", bad.len());
+        }
+    }
+}

@@ -163,6 +163,11 @@ fn whole_life(user: Option<u32>, ordinary: bool) -> Result<()> {
         same(low.starts_with("bind for 127.0.0.1:81 failed: ports below"), true, &low)?;
     }
 
+    if let Some(user) = user {
+        let stranger = Member::start(&program, &state, Some(user - 1))?;
+        same(stranger.hello.starts_with("error cannot open"), true, &stranger.hello)?;
+    }
+
     drop(first);
     let third = Member::start(&program, &state, user)?;
     same(&third.hello, &second.hello, "a member that came after one had gone")?;

@@ -25,6 +25,7 @@ pub(crate) fn cases() -> Vec<Trial> {
         case("service_resets_streams_to_the_dead", &[Need::Root], || isolated(dead_stream)),
         case("service_rules_changed_by_others_are_rebuilt", &[Need::Root, Need::Program("nft")], || isolated(rebuilt)),
         case("service_trace_agrees_with_the_kernel", &[Need::Root], || isolated(trace_agrees)),
+        case("service_rules_can_be_listed", &[Need::Root, Need::Program("nft")], || isolated(listed)),
         case("service_ten_thousand", &[Need::Root], || isolated(ten_thousand)),
     ]
 }
@@ -318,6 +319,26 @@ fn trace_agrees() -> Result<()> {
     }
     let outside = Packet { source: NODE, destination: SocketAddrV4::new(NODE, 80), protocol: Protocol::Udp };
     same(trace(&table, &ranges(), &outside), Outcome::Untouched, "an address of nobody's")
+}
+
+/// The oracle reads every map back, and every chain but the two that look up twice in a row, for which it has no words.
+fn listed() -> Result<()> {
+    let (pods, mut program) = cluster(2)?;
+    program.apply(&table(Protocol::Tcp, &[&pods[0], &pods[1]]))?;
+    let expected = [
+        ("map", "endpoint-counts", "10.96.0.10 . tcp . 80 : 0x00000002"),
+        ("map", "classes", "0x00000002 : goto one-of-2"),
+        ("map", "endpoints-2", "10.96.0.10 . tcp . 80 . 0x00000001 : 10.244.0.3 . 8080"),
+        ("set", "hairpin", "10.244.0.2 . 10.244.0.2"),
+        ("chain", "one-of-2", "dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 2 map @endpoints-2"),
+        ("chain", "postrouting", "ct status dnat ip saddr . ip daddr @hairpin masquerade"),
+        ("chain", "refuse-input", "ip daddr 10.96.0.0/12 reject with tcp reset"),
+    ];
+    for (kind, name, line) in expected {
+        let text = output("nft", &["list", kind, "ip", "container-network-services", name])?;
+        same(text.contains(line), true, &format!("{line} in {text}"))?;
+    }
+    Ok(())
 }
 
 /// Prints what it costs; the figures are judged by the benches, not here.
