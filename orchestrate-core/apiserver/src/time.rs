@@ -51,6 +51,16 @@ pub fn rfc3339_micro(at: Millis) -> String {
     format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{ms:03}000Z")
 }
 
+/// `Fri, 02 Jan 2026 03:04:05 +0000`: how `kubectl describe` writes a moment.
+#[must_use]
+pub fn rfc1123(at: Millis) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (year, month, day, h, m, s, _) = parts(at);
+    let weekday = DAYS[at.div_euclid(DAY).rem_euclid(7) as usize];
+    format!("{weekday}, {day:02} {} {year:04} {h:02}:{m:02}:{s:02} +0000", MONTHS[(month - 1) as usize])
+}
+
 /// Reads RFC 3339 text with any offset; parts of a second below a millisecond are dropped.
 #[must_use]
 pub fn parse_rfc3339(text: &str) -> Option<Millis> {
@@ -129,6 +139,7 @@ mod tests {
         for at in [0, 1_700_000_000_000, 951_782_400_000, -1000, 4_102_444_799_000] {
             assert_eq!(parse_rfc3339(&rfc3339(at)), Some(at));
         }
+        assert_eq!(rfc1123(1_700_000_000_123), "Tue, 14 Nov 2023 22:13:20 +0000");
         assert_eq!(rfc3339(1_700_000_000_123), "2023-11-14T22:13:20Z");
         assert_eq!(rfc3339_micro(1_700_000_000_123), "2023-11-14T22:13:20.123000Z");
         assert_eq!(parse_rfc3339("2023-11-14T23:13:20.5+01:00"), Some(1_700_000_000_500));

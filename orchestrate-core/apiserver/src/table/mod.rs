@@ -1,7 +1,7 @@
 //! Objects as rows for people: kubectl's columns, computed by the server.
 
 mod apps;
-mod core;
+pub(crate) mod core;
 mod events;
 
 use serde_json::Value;

@@ -29,9 +29,29 @@ pub(crate) fn add_node(api: &SharedApi) {
     send(api, &Request::post("/api/v1/nodes", node));
 }
 
+/// The node's sign of life.
+pub(crate) fn add_lease(api: &SharedApi) {
+    let lease = json!({ "metadata": { "name": "node-1" }, "spec": { "holderIdentity": "node-1",
+        "renewTime": apiserver::time::rfc3339_micro(now()) } });
+    send(api, &Request::post("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", lease));
+}
+
 /// Creates a pod with one container.
 pub(crate) fn create_pod(api: &SharedApi, name: &str) {
-    let pod = json!({ "metadata": { "name": name }, "spec": { "containers": [{ "name": "app", "image": "x" }] } });
+    let probe = json!({ "httpGet": { "path": "/health", "port": 8080 }, "periodSeconds": 3 });
+    let pod = json!({ "metadata": { "name": name, "labels": { "b": "2", "a": "1" },
+            "annotations": { "note": "two\nlines", "short": "one" } },
+        "spec": { "nodeSelector": { "kubernetes.io/os": "linux" },
+            "volumes": [{ "name": "shared" }, { "name": "config", "configMap": { "name": "c" } }],
+            "tolerations": [{ "key": "x", "value": "y", "effect": "NoSchedule" }, { "operator": "Exists", "effect": "NoExecute" }],
+            "initContainers": [{ "name": "init", "image": "i", "command": ["true"] }],
+            "containers": [{ "name": "app", "image": "x", "args": ["-v", "a\nb"], "livenessProbe": probe,
+                "ports": [{ "containerPort": 80 }, { "containerPort": 81, "protocol": "UDP" }],
+                "resources": { "limits": { "cpu": "1", "memory": "64Mi" }, "requests": { "cpu": "100m" } },
+                "env": [{ "name": "A", "value": "b" }, { "name": "NODE", "valueFrom": { "fieldRef": { "fieldPath": "spec.nodeName" } } },
+                    { "name": "S", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }],
+                "volumeMounts": [{ "name": "shared", "mountPath": "/s" }, { "name": "config", "mountPath": "/c", "readOnly": true }] },
+            { "name": "side", "image": "y", "readinessProbe": { "exec": { "command": ["test", "-f", "x"] } } }] } });
     send(api, &Request::post("/api/v1/namespaces/default/pods", pod));
 }
 

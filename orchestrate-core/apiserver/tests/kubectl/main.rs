@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 
 use apiserver::control::ControlPlane;
 use apiserver::listener::{self, Exit, Options, Running, SharedApi, Socket, Token};
-use apiserver::{ApiServer, Config};
+use apiserver::print::{Style, TablePrinter, describe};
+use apiserver::{ApiServer, Config, Request, Resource};
 use test_lane::{Need, Outcome, case};
 
 const MANIFEST: &str = "
@@ -62,7 +63,7 @@ impl Bench {
     fn run(&self, args: &str) -> Result<Output, std::io::Error> {
         let mut command = Command::new("timeout");
         command.args(["20", "kubectl", "--kubeconfig"]).arg(self.path("config"));
-        command.args(args.split(' ')).env("HOME", self.folder.path()).current_dir(self.folder.path());
+        command.args(args.split(' ')).env("HOME", self.folder.path()).env("TZ", "UTC").current_dir(self.folder.path());
         command.output()
     }
 
@@ -137,6 +138,69 @@ fn everyday_commands() -> Outcome {
     Ok(())
 }
 
+/// What this crate's printers make of an object.
+fn described(bench: &Bench, resource: &'static Resource, path: &str) -> String {
+    let get = |path: &str| bench.api.handle(&Request::get(path)).into_result().unwrap_or_default();
+    let object = get(path);
+    let lookups = describe::lookups(resource, &object).into_iter();
+    let found = lookups.map(|(what, path)| (what, get(&path))).collect();
+    describe::describe(resource, &object, &found, host::now())
+}
+
+/// Compares texts that hold ages: both are made anew until they fall into the same second.
+fn agree(
+    what: &str,
+    theirs: impl Fn() -> Result<String, Box<dyn std::error::Error>>,
+    ours: impl Fn() -> String,
+) -> Outcome {
+    let mut last = (String::new(), String::new());
+    for _ in 0..10 {
+        last = (theirs()?, ours());
+        if last.0 == last.1 {
+            return Ok(());
+        }
+    }
+    Err(format!("{what}\n--- kubectl\n{}\n--- ours\n{}", last.0, last.1).into())
+}
+
+fn prints_what_kubectl_prints() -> Outcome {
+    let bench = Bench::new(Some(Token::random()?))?;
+    std::fs::write(bench.path("web.yaml"), MANIFEST)?;
+    bench.ok("apply -f web.yaml")?;
+    bench.settle();
+    host::create_pod(&bench.api, "full");
+    host::run_pods(&bench.api);
+    bench.ok("taint nodes node-1 dedicated=db:PreferNoSchedule")?;
+    bench.ok("set image deployment/web app=my-app:1.1.0")?;
+    bench.settle();
+    host::add_lease(&bench.api);
+    let set = bench.ok("get replicasets -o jsonpath={.items[0].metadata.name}")?;
+    for (word, name) in
+        [("deployment", "web"), ("service", "web"), ("pod", "full"), ("node", "node-1"), ("rs", set.as_str())]
+    {
+        let resource = apiserver::named(word).ok_or("no such resource")?;
+        let path = resource.object("default", name);
+        let theirs = || bench.ok(&format!("describe {word} {name}"));
+        agree(&format!("describe {word} {name}"), theirs, || described(&bench, resource, &path))?;
+    }
+    for word in ["pods", "deployments", "services", "nodes", "endpointslices", "replicasets", "events"] {
+        let resource = apiserver::named(word).ok_or("no such resource")?;
+        let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        let path = resource.collection(if resource.namespaced { "default" } else { "" });
+        let ours = || {
+            let table = bench.api.handle(&Request::get(path.clone()).accept(accept)).into_result().unwrap_or_default();
+            TablePrinter::new(Style { wide: true, ..Style::default() }).print(&table)
+        };
+        agree(&format!("get {word} -o wide"), || bench.ok(&format!("get {word} -o wide")), ours)?;
+    }
+    let get = |path: String| bench.api.handle(&Request::get(path)).into_result().unwrap_or_default();
+    let (deployments, sets) = (apiserver::named("deployments"), apiserver::named("replicasets"));
+    let (Some(deployments), Some(sets)) = (deployments, sets) else { return Err("no such resource".into()) };
+    let ours =
+        || apiserver::rollout::history(&get(deployments.object("default", "web")), &get(sets.collection("default")));
+    agree("rollout history", || Ok(bench.ok("rollout history deployment/web")?.trim_end().to_owned() + "\n"), ours)
+}
+
 fn bad_manifests_are_explained() -> Outcome {
     let bench = Bench::new(Some(Token::random()?))?;
     let fails = |text: &str, wanted: &str| -> Outcome {
@@ -175,7 +239,8 @@ fn own_client() -> Outcome {
     host::create_pod(&bench.api, "p");
     host::run_pods(&bench.api);
     let run = |query: &str, input: &'static [u8]| {
-        let path = format!("/api/v1/namespaces/default/pods/p/exec?stdout=true&stderr=true&stdin=true&{query}");
+        let path =
+            format!("/api/v1/namespaces/default/pods/p/exec?stdout=true&stderr=true&stdin=true&container=app&{query}");
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let stream = std::net::TcpStream::connect(bench.address).expect("connects");
         let streams =
@@ -205,6 +270,7 @@ fn main() -> std::process::ExitCode {
     const KUBECTL: &[Need] = &[Need::Program("kubectl"), Need::Program("timeout")];
     test_lane::main(vec![
         case("kubectl: everyday commands", KUBECTL, everyday_commands),
+        case("kubectl: our printers agree", KUBECTL, prints_what_kubectl_prints),
         case("kubectl: bad manifests are explained", KUBECTL, bad_manifests_are_explained),
         case("kubectl: logs and exec", KUBECTL, logs_and_exec),
         case("kubectl: strangers stay out", KUBECTL, strangers_stay_out),
