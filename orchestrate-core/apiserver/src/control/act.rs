@@ -11,7 +11,11 @@ use crate::value::{set, text};
 use crate::{ApiServer, PatchKind, Request, Status};
 
 impl ControlPlane {
-    pub(super) fn act(&mut self, api: &mut ApiServer, now: Millis, action: &Action) -> Result<(), Status> {
+    /// Carries out one action by an ordinary request; also for node agents.
+    ///
+    /// # Errors
+    /// The server's refusal, such as a conflict when the decision was stale.
+    pub fn act(&mut self, api: &mut ApiServer, now: Millis, action: &Action) -> Result<(), Status> {
         let request = match action {
             Action::Create { object } => {
                 let json = object.to_json();

@@ -13,6 +13,7 @@ mod tests;
 
 use orchestrate_core::action::Note;
 use orchestrate_core::controllers::{Policy, reconcile};
+use orchestrate_core::schedule::{QueuePolicy, Scheduler};
 use orchestrate_core::{Action, Change, Key, Kind, Object, Time, World};
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ const RETRY_AFTER: Millis = 1000;
 pub struct ControlPlane {
     world: World,
     policy: Policy,
+    scheduler: Option<Scheduler>,
     seen: Option<u64>,
     events: events::Recorder,
 }
@@ -65,10 +67,18 @@ pub struct Stepped {
 }
 
 impl ControlPlane {
-    /// A control plane with these knobs.
+    /// A control plane with these knobs, and a scheduler with upstream's.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        Self { world: World::default(), policy, seen: None, events: events::Recorder::default() }
+        let scheduler = Some(Scheduler::default());
+        Self { world: World::default(), policy, scheduler, seen: None, events: events::Recorder::default() }
+    }
+
+    /// Schedules with these knobs, or not at all.
+    #[must_use]
+    pub fn with_scheduler(mut self, policy: Option<QueuePolicy>) -> Self {
+        self.scheduler = policy.map(Scheduler::new);
+        self
     }
 
     /// The world as the last step left it.
@@ -117,7 +127,11 @@ impl ControlPlane {
     }
 
     fn decide(&mut self, now: Millis) -> orchestrate_core::Plan {
-        reconcile(&self.world, &self.policy, Time(now))
+        let mut plan = reconcile(&self.world, &self.policy, Time(now));
+        if let Some(scheduler) = &mut self.scheduler {
+            plan.merge(scheduler.step(&self.world, Time(now)));
+        }
+        plan
     }
 
     /// Brings the world up to the store.
