@@ -1,4 +1,4 @@
-#![doc = include_str!("../README.md")]
+//! OCI images: registries, content store, layers, snapshots.
 #![forbid(unsafe_code)]
 
 pub mod base;

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, send};
 
 use super::dir::ContainerDir;
 use super::error::{Result, SupervisorError, io_at};
@@ -21,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Control {
     stream: UnixStream,
     decoder: Decoder,
+    unsent: Vec<u8>,
     /// Frames that came before the reply that was waited for.
     kept: VecDeque<Frame>,
     dir: ContainerDir,
@@ -78,18 +82,35 @@ impl Control {
     }
 
     fn over(stream: UnixStream, dir: &ContainerDir) -> Self {
-        Self { stream, decoder: Decoder::default(), kept: VecDeque::new(), dir: dir.clone() }
+        Self { stream, decoder: Decoder::default(), unsent: Vec::new(), kept: VecDeque::new(), dir: dir.clone() }
     }
 
     fn gone(&self) -> SupervisorError {
         SupervisorError::SupervisorGone { id: self.dir.id().to_owned() }
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream.write_all(bytes).map_err(|error| match error.kind() {
-            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => self.gone(),
-            _ => io_at("write to", &self.dir.socket())(error),
-        })
+    /// Sends as much as the socket takes now. What it does not take stays and goes with the next call: a client that
+    /// waited here while the supervisor waits for it to read would wait for ever.
+    ///
+    /// # Errors
+    /// `SupervisorGone` or `Io`.
+    pub fn flush(&mut self) -> Result<()> {
+        while !self.unsent.is_empty() {
+            match send(self.stream.as_raw_fd(), &self.unsent, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(self.gone()),
+                Err(errno) => return Err(io_at("write to", &self.dir.socket())(errno.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something could not be sent yet: to be flushed when the socket can be written to.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
     }
 
     /// Sends a request.
@@ -97,9 +118,8 @@ impl Control {
     /// # Errors
     /// `SupervisorGone` or `Io`.
     pub fn request(&mut self, request: &Request) -> Result<()> {
-        let mut bytes = Vec::new();
-        put_request(&mut bytes, request);
-        self.send(&bytes)
+        put_request(&mut self.unsent, request);
+        self.flush()
     }
 
     /// Sends bytes for standard input.
@@ -107,9 +127,8 @@ impl Control {
     /// # Errors
     /// `SupervisorGone` or `Io`.
     pub fn stdin(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut frames = Vec::with_capacity(bytes.len() + 16);
-        put_stdin(&mut frames, bytes);
-        self.send(&frames)
+        put_stdin(&mut self.unsent, bytes);
+        self.flush()
     }
 
     /// Sends the end of standard input.
@@ -117,9 +136,8 @@ impl Control {
     /// # Errors
     /// `SupervisorGone` or `Io`.
     pub fn stdin_end(&mut self) -> Result<()> {
-        let mut frame = Vec::new();
-        put_stdin_end(&mut frame);
-        self.send(&frame)
+        put_stdin_end(&mut self.unsent);
+        self.flush()
     }
 
     /// Waits for bytes from the supervisor; `false` when it hung up.

@@ -17,13 +17,11 @@ use crate::session::{DetachKeys, Event, Options, Peer, Signals, hold};
 pub(super) struct Supervised {
     control: Control,
     stop_signal: Option<i32>,
-    /// Whether frames may be waiting that no readable socket announces.
-    fresh: bool,
 }
 
 impl Supervised {
     pub(super) fn new(control: Control, definition: &Definition) -> Self {
-        Self { control, stop_signal: definition.stop_signal_chosen.then_some(definition.stop_signal), fresh: true }
+        Self { control, stop_signal: definition.stop_signal_chosen.then_some(definition.stop_signal) }
     }
 
     fn is_readable(&self) -> bool {
@@ -37,9 +35,16 @@ impl Peer for Supervised {
         vec![self.control.as_fd()]
     }
 
+    fn unsent(&self) -> Option<BorrowedFd<'_>> {
+        self.control.has_unsent().then(|| self.control.as_fd())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(self.control.flush()?)
+    }
+
     fn events(&mut self) -> Result<Vec<Event>> {
         let hung_up = self.is_readable() && !self.control.receive()?;
-        self.fresh = false;
         let mut events = Vec::new();
         while let Some(frame) = self.control.received()? {
             match frame {

@@ -30,7 +30,7 @@ pub(super) fn image(engine: &Engine, name: &str, when: PullWhen, platform: Optio
     if missing.is_some() {
         let _ = writeln!(std::io::stderr(), "Unable to find image '{}' locally", familiar(name));
     }
-    registry::fetch(engine, name, platform, quiet, &mut |line| {
+    registry::fetch(engine, name, platform, quiet, &|line| {
         let _ = writeln!(std::io::stderr(), "{line}");
     })
 }

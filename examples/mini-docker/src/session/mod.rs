@@ -33,6 +33,13 @@ pub enum Event {
 pub trait Peer {
     /// What becomes readable when `events` has something.
     fn fds(&self) -> Vec<BorrowedFd<'_>>;
+    /// What becomes writable when [`Peer::flush`] can go on; nothing when all input has been given.
+    fn unsent(&self) -> Option<BorrowedFd<'_>>;
+    /// Gives on input that could not be given at once.
+    ///
+    /// # Errors
+    /// When the other side is gone.
+    fn flush(&mut self) -> Result<()>;
     /// Takes what has come. Never waits.
     ///
     /// # Errors
@@ -141,6 +148,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn turn(&mut self, signals: &Signals) -> Result<Option<Ended>> {
         let (from_signals, from_stdin) = self.wait(signals)?;
+        self.peer.flush()?;
         if from_signals {
             while let Some(number) = signals.next() {
                 if let Some(ended) = self.signalled(number)? {
@@ -160,9 +168,13 @@ impl Session<'_> {
     fn wait(&self, signals: &Signals) -> Result<(bool, bool)> {
         let stdin = std::io::stdin();
         let mut fds = vec![PollFd::new(signals.fd.as_fd(), PollFlags::POLLIN)];
-        if self.input_open {
+        let unsent = self.peer.unsent();
+        // Input waits while the other side does not take what it was given.
+        let listens = self.input_open && unsent.is_none();
+        if listens {
             fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
         }
+        fds.extend(unsent.map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
         fds.extend(self.peer.fds().into_iter().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) => {}
@@ -170,7 +182,7 @@ impl Session<'_> {
             Err(errno) => return Err(Error::io("wait for", "the container")(errno.into())),
         }
         let ready = |index: usize| fds[index].any().unwrap_or(true);
-        Ok((ready(0), self.input_open && ready(1)))
+        Ok((ready(0), listens && ready(1)))
     }
 
     fn signalled(&mut self, number: i32) -> Result<Option<Ended>> {
