@@ -213,18 +213,29 @@ impl StateRoot {
         Ok(())
     }
 
-    /// Deletes what a killed `create` or `remove` left.
+    /// Deletes what a killed `create`, `rename` or `remove` left.
     ///
     /// # Errors
     /// `Io` when something cannot be deleted.
     pub fn tidy(&self) -> Result<()> {
-        let trash = self.path.join("trash");
-        let empty = fs::read_dir(&trash).map_err(io_at("list", &trash))?.next().is_none();
-        if empty {
+        let count = |name: &str| {
+            let dir = self.path.join(name);
+            fs::read_dir(&dir).map(Iterator::count).map_err(io_at("list", &dir))
+        };
+        if count("trash")? == 0 && count("names")? == count("containers")? {
             return Ok(());
         }
         let _lock = self.lock_names()?;
-        self.empty_trash()
+        self.empty_trash()?;
+        let names = self.path.join("names");
+        for entry in fs::read_dir(&names).map_err(io_at("list", &names))? {
+            let path = entry.map_err(io_at("list", &names))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if self.owner(name)?.is_none() {
+                fs::remove_file(&path).map_err(io_at("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 }
 

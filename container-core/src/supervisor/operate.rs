@@ -98,6 +98,8 @@ impl<'a> Operator<'a> {
     pub fn start(&self, dir: &ContainerDir, options: StartOptions) -> Result<Started> {
         let _lock = dir.lock()?;
         require(dir)?;
+        // What cannot be read here cannot be read by a supervisor either, whose words nobody would hear.
+        dir.definition()?;
         match self.recover(dir)?.status {
             Status::Running | Status::Restarting => return Ok(Started::Already),
             Status::Paused => {

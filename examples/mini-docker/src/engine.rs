@@ -126,7 +126,27 @@ impl Engine {
     pub fn remove(&self, dir: &ContainerDir, force: bool) -> Result<()> {
         let id = dir.id().to_owned();
         self.operator().remove(dir, force)?;
+        if self.root.join("network").exists() {
+            self.free_places(&self.network()?, &id)?;
+        }
         Ok(self.store.release(&id)?)
+    }
+
+    /// Gives back the addresses of containers that do not run, `id` among them: a reboot or a killed supervisor left
+    /// them.
+    ///
+    /// # Errors
+    /// `Network`.
+    pub fn free_places(&self, network: &Network, id: &str) -> Result<()> {
+        let runs = |other: &str| {
+            let dir = self.state.container(other);
+            let active = || dir.state().is_ok_and(|state| state.status.is_active());
+            other != id && (dir.is_supervised().unwrap_or(true) || active())
+        };
+        if network.leases()?.iter().any(|lease| !runs(&lease.id)) {
+            network.repair(runs)?;
+        }
+        Ok(())
     }
 
     /// Lets go of images whose containers are gone: a removal was killed between the two.

@@ -87,8 +87,7 @@ impl Wiring {
             ports: ports.clone(),
         };
         let inside = Namespace::from(container.namespace(NamespaceKind::Network)?);
-        // A supervisor that was killed may have left the place of the last run.
-        network.detach(&definition.id)?;
+        self.engine.free_places(&network, &definition.id)?;
         let endpoint = network.attach(&inside, &attachment)?;
         files::write(dir.path(), &details, Some((endpoint.address, endpoint.gateway)))?;
         self.hold_proxy(reservation, endpoint.address)?;

@@ -66,7 +66,9 @@ fn a_crash_leaves_a_free_name_and_an_emptied_trash() {
     assert_eq!(root.find("web").unwrap().id(), web.id());
     fs::rename(web.path(), root.path().join("trash").join(web.id())).unwrap();
     root.tidy().unwrap();
-    assert_eq!(fs::read_dir(root.path().join("trash")).unwrap().count(), 0);
+    for folder in ["trash", "names"] {
+        assert_eq!(fs::read_dir(root.path().join(folder)).unwrap().count(), 0, "{folder}");
+    }
     assert!(make(&root, "web").is_ok());
 }
 

@@ -77,6 +77,18 @@ impl Person {
         }
     }
 
+    /// Presses a key until the screen shows its effect: the program that it is meant for may not have begun yet.
+    fn presses_until(&mut self, key: &str, effect: &str) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.seen.contains(effect) && Instant::now() < deadline {
+            self.types(key)?;
+            if let Ok(bytes) = self.screen.recv_timeout(std::time::Duration::from_millis(200)) {
+                self.seen.push_str(&String::from_utf8_lossy(&bytes));
+            }
+        }
+        self.sees(effect)
+    }
+
     fn ends_with(mut self, code: i32) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -135,13 +147,12 @@ fn keys() -> Outcome {
     let mut person = Person::runs(&world, &["run", "--rm", "-it", "base", "sh"])?;
     person.types("echo re$((1+1))dy; sleep 600\n")?;
     person.sees("re2dy")?;
-    person.types("\x03")?;
+    person.presses_until("\x03", "^C")?;
     person.types("echo al$((1+1))ve\n")?;
     person.sees("al2ve")?;
     person.types("echo go$((1+1)); sleep 600\n")?;
     person.sees("go2")?;
-    person.types("\x1a")?;
-    person.sees("Stopped")?;
+    person.presses_until("\x1a", "Stopped")?;
     person.types("jobs; kill %1; exit 0\n")?;
     person.types("exit 0\n")?;
     person.ends_with(0)
