@@ -4,6 +4,7 @@
 //! image is whole or unknown.
 
 use oci_distribution::RegistryOperation;
+use oci_distribution::errors::DigestError;
 use tokio::task::JoinSet;
 
 use super::client::Session;
@@ -165,7 +166,7 @@ async fn fetch_config(session: &Session, descriptor: &Descriptor) -> Result<Vec<
         match piece {
             Ok(piece) => bytes.extend_from_slice(&piece),
             // The client found the digest wrong at the end; so does the check below, in better words.
-            Err(_) if bytes.len() as u64 == descriptor.size => break,
+            Err(error) if error.get_ref().is_some_and(|cause| cause.is::<DigestError>()) => break,
             Err(error) => return Err(failed(error.into())),
         }
         if bytes.len() as u64 > descriptor.size {

@@ -4,8 +4,11 @@
 
 mod child;
 mod crash;
+mod faults;
+mod http;
 mod machine;
 mod peers;
+mod protocol;
 mod registry;
 mod util;
 
@@ -15,6 +18,7 @@ fn main() -> ExitCode {
     if let Ok(role) = std::env::var(child::ROLE) {
         return child::play(&role);
     }
-    let cases = [registry::cases(), machine::cases(), crash::cases(), peers::cases()];
+    let cases =
+        [registry::cases(), machine::cases(), crash::cases(), peers::cases(), protocol::cases(), faults::cases()];
     test_lane::main(cases.into_iter().flatten().collect())
 }
