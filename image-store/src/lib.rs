@@ -1,4 +1,4 @@
-//! OCI images: registries, content store, layers, snapshots.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod base;

@@ -145,18 +145,33 @@ impl Writer<'_> {
     }
 
     fn ensure_folder(&mut self, path: &SafePath, links: u32) -> Result<OwnedFd> {
-        let wrong = |errno| trouble(self.subject, path, "open folder", errno);
-        match self.root.folder(path) {
-            Err(Errno::NOENT | Errno::NOTDIR) if !path.is_root() => {}
-            other => return other.map_err(wrong),
+        let (mut missing, mut there) = (Vec::new(), path.clone());
+        let mut folder = loop {
+            match self.root.folder(&there) {
+                Ok(folder) => break folder,
+                Err(Errno::NOENT | Errno::NOTDIR) if !there.is_root() => {
+                    let parent = there.parent();
+                    missing.push(std::mem::replace(&mut there, parent));
+                }
+                Err(errno) => return Err(trouble(self.subject, path, "open folder", errno)),
+            }
+        };
+        while let Some(next) = missing.pop() {
+            folder = self.imply_folder(&folder, &next, links)?;
         }
-        let parent = self.ensure_folder(&path.parent(), links)?;
-        match look(&parent, path.name()) {
+        Ok(folder)
+    }
+
+    /// Makes the folder `path` in its open parent, in the place of what cannot be one.
+    fn imply_folder(&mut self, parent: &OwnedFd, path: &SafePath, links: u32) -> Result<OwnedFd> {
+        let wrong = |errno| trouble(self.subject, path, "make folder", errno);
+        let mut made = false;
+        match look(parent, path.name()) {
             Err(Errno::NOENT) => {}
-            Err(errno) => return Err(trouble(self.subject, path, "inspect", errno)),
+            Err(errno) => return Err(wrong(errno)),
             Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Symlink => {
                 // A link to a folder that this layer does not mention: that one is implied.
-                let target = read_link(&parent, path.name()).map_err(wrong)?;
+                let target = read_link(parent, path.name()).map_err(wrong)?;
                 let target = path.follow(&target).map_err(|reason| Error::layer(self.subject, reason))?;
                 if links == MOST_LINKS || target == *path {
                     return Err(wrong(Errno::LOOP));
@@ -164,14 +179,18 @@ impl Writer<'_> {
                 return self.ensure_folder(&target, links + 1);
             }
             // A file, or a whiteout, where a later entry needs a folder.
-            Ok(found) => self.replace(&parent, path, found.st_rdev == 0 && is_character(found.st_mode))?,
+            Ok(found) => {
+                made = found.st_rdev == 0 && is_character(found.st_mode);
+                self.replace(parent, path, made)?;
+            }
         }
-        let make = |errno| trouble(self.subject, path, "make folder", errno);
-        if look(&parent, path.name()).is_err() {
-            mkdirat(&parent, path.name(), Mode::RWXU).map_err(make)?;
+        let wrong = |errno| trouble(self.subject, path, "make folder", errno);
+        if !made {
+            mkdirat(parent, path.name(), Mode::RWXU).map_err(wrong)?;
         }
         self.applied.implied.insert(path.clone());
-        self.root.folder(path).map_err(make)
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(parent, path.name(), flags, Mode::empty()).map_err(wrong)
     }
 
     /// Takes away what is there, to make room for a folder; a folder in the place of a whiteout is opaque.

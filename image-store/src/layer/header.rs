@@ -8,6 +8,8 @@ pub(crate) const BLOCK: usize = 512;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flag {
     File,
+    /// Before POSIX; a folder when its name ends in a slash.
+    OldFile,
     HardLink,
     Symlink,
     Character,
@@ -51,7 +53,7 @@ impl Header {
             let prefix = text(&block[345..500]);
             name = [prefix, b"/", &name].concat();
         }
-        let flag = flag(block[156], &name)?;
+        let flag = flag(block[156])?;
         let modern = posix || &block[257..263] == b"ustar ";
         let natural = |range: std::ops::Range<usize>, what| {
             number(&block[range]).and_then(|value| u64::try_from(value).ok()).ok_or(what)
@@ -78,11 +80,10 @@ impl Header {
     }
 }
 
-fn flag(byte: u8, name: &[u8]) -> Result<Flag, &'static str> {
+fn flag(byte: u8) -> Result<Flag, &'static str> {
     Ok(match byte {
-        // Before POSIX a folder was a file whose name ends in a slash.
-        0 | b'0' if name.ends_with(b"/") => Flag::Folder,
-        0 | b'0' | b'7' => Flag::File,
+        0 => Flag::OldFile,
+        b'0' | b'7' => Flag::File,
         b'1' => Flag::HardLink,
         b'2' => Flag::Symlink,
         b'3' => Flag::Character,

@@ -20,3 +20,6 @@ pub(crate) use path::SafePath;
 pub(crate) use remove::remove_tree;
 pub(crate) use root::Root;
 pub(crate) use write::{Content, Node, TarWriter};
+
+#[cfg(test)]
+mod tests;

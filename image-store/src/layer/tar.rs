@@ -181,6 +181,8 @@ fn merge(
     let (major, minor) = header.device;
     let kind = match header.flag {
         Flag::Folder => Kind::Folder,
+        // Decided by the whole name, of which the header may hold only the beginning.
+        Flag::OldFile if path.ends_with(b"/") => Kind::Folder,
         Flag::Symlink => Kind::Symlink { target },
         Flag::HardLink => Kind::HardLink { target },
         Flag::Character => Kind::Character { major, minor },

@@ -110,7 +110,7 @@ fn pad(out: &mut impl Write, size: u64) -> io::Result<()> {
     out.write_all(&[0; BLOCK][..rest])
 }
 
-fn header(name: &[u8], flag: u8, mode: u32, size: u64, mtime: u64, link: &[u8]) -> [u8; BLOCK] {
+pub(super) fn header(name: &[u8], flag: u8, mode: u32, size: u64, mtime: u64, link: &[u8]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     let mut put = |start: usize, bytes: &[u8], room: usize| {
         let count = bytes.len().min(room);

@@ -46,15 +46,15 @@ pub(super) async fn layer(
     });
     let fetched = fetch(&session, &layer, sender, |done| report(Stage::Moving, done)).await;
     let written = writing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    match (fetched, written) {
-        // The disk's trouble, or what the writer found wrong, made the other half stop.
-        (Ok(()) | Err(Stop::Closed), Err(error)) | (Err(Stop::Failed(_)), Err(error @ Error::Io { .. })) => Err(error),
-        (Err(Stop::Failed(error)), _) => Err(error),
-        (_, Ok(())) => {
-            report(Stage::Complete, layer.size);
-            Ok(())
-        }
+    // The disk's trouble, or what the writer found wrong, may have made the other half stop.
+    if let Err(Stop::Failed(error)) = fetched
+        && !matches!(written, Err(Error::Io { .. }))
+    {
+        return Err(error);
     }
+    written?;
+    report(Stage::Complete, layer.size);
+    Ok(())
 }
 
 /// Why a download ended early.

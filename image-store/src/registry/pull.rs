@@ -166,7 +166,9 @@ async fn fetch_config(session: &Session, descriptor: &Descriptor) -> Result<Vec<
         match piece {
             Ok(piece) => bytes.extend_from_slice(&piece),
             // The client found the digest wrong at the end; so does the check below, in better words.
-            Err(error) if error.get_ref().is_some_and(|cause| cause.is::<DigestError>()) => break,
+            Err(error) if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<DigestError>) => {
+                break;
+            }
             Err(error) => return Err(failed(error.into())),
         }
         if bytes.len() as u64 > descriptor.size {
