@@ -23,6 +23,8 @@ const INSIDE: &str = "eth0";
 pub fn set_node_address(address: Ipv4Addr) -> Result<()> {
     let mut links = Links::open()?;
     let loopback = links.index("lo")?;
+    // A fresh namespace has it down, and with it every address on it.
+    links.up("lo")?;
     links.add_address(loopback, address, 32)
 }
 

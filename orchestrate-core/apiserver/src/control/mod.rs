@@ -11,6 +11,7 @@ mod events;
 #[cfg(test)]
 mod tests;
 
+use orchestrate_core::action::Note;
 use orchestrate_core::controllers::{Policy, reconcile};
 use orchestrate_core::schedule::{QueuePolicy, Scheduler};
 use orchestrate_core::{Action, Change, Key, Kind, Object, Time, World};
@@ -84,6 +85,15 @@ impl ControlPlane {
     #[must_use]
     pub const fn world(&self) -> &World {
         &self.world
+    }
+
+    /// Makes an Event of what somebody outside of the loop has to say, such as a node's agent; the same said again only
+    /// counts up.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub fn record(&mut self, api: &mut ApiServer, now: Millis, note: &Note) -> Result<(), Status> {
+        self.events.record(api, now, note)
     }
 
     /// Decides and acts until there is nothing more to do at this moment.
