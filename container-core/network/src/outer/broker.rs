@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{getsockopt, sockopt};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -40,6 +40,14 @@ impl BrokerClient {
             None => Err(Error::Helper { doing: "pass its namespaces", why: format!("{} came", fds.len()) }),
             Some(source) => Err(Error::Kernel { doing: "join the outer namespace".to_owned(), source }),
         }
+    }
+
+    /// Listens outside for streams.
+    ///
+    /// # Errors
+    /// `PortTaken` and the other errors of [`Binder::bind`].
+    pub fn listen(&self, address: SocketAddr) -> Result<TcpListener> {
+        self.bind(Protocol::Tcp, address).map(TcpListener::from)
     }
 
     fn ask(&self, doing: &'static str, request: &Request) -> Result<(Reply, Vec<OwnedFd>)> {

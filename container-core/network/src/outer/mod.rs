@@ -15,6 +15,28 @@
 //! A process with threads cannot join a user namespace. So members enter first thing in `main`, and the broker comes
 //! to life by the program running itself again with arguments that lead to [`helper_main`].
 //!
+//! ```no_run
+//! use container_network::outer::{OuterNamespace, helper_main};
+//! use std::process::{Command, ExitCode};
+//!
+//! fn main() -> ExitCode {
+//!     let arguments: Vec<_> = std::env::args_os().collect();
+//!     if arguments.get(1).is_some_and(|first| first == "__outer") {
+//!         return helper_main(&arguments[2..]); // the broker, and what makes the namespaces for it
+//!     }
+//!     let again = || {
+//!         let mut command = Command::new("/proc/self/exe");
+//!         command.arg("__outer");
+//!         command
+//!     };
+//!     // No thread has started yet. From here on this process is root of its own network.
+//!     let outer = OuterNamespace::enter("/run/user/1000/demo".as_ref(), again).expect("user namespaces are allowed");
+//!     let listener = outer.broker().listen(([127, 0, 0, 1], 8080).into()).expect("the port is free outside");
+//!     println!("answering outside on {}", listener.local_addr().expect("it is bound"));
+//!     ExitCode::SUCCESS
+//! }
+//! ```
+//!
 //! Absent on purpose: a way for packets out of an ordinary user's namespace.
 
 mod broker;

@@ -2,9 +2,10 @@
 
 use super::ServiceTable;
 use super::program::{Balance, ServiceConfig};
-use super::table::Front;
+use super::table::{Content, Front};
 use crate::Protocol;
 use crate::nft::{Chain, Command, Data, Element, Field, Hook, MapType, RejectWith, Statement, Tracked, Verdict, Word};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -87,15 +88,12 @@ struct Change {
 /// The commands that lead from one table to the other. In this order each beginning of the list is harmless: an
 /// endpoint is in its map before a count leads there, and out of it only after no count does.
 pub(super) fn difference(config: &ServiceConfig, old: &ServiceTable, new: &ServiceTable) -> Vec<Command> {
+    let (old, new) = (old.content(), new.content());
     let mut counts = Change::default();
     let mut endpoints: BTreeMap<usize, Change> = BTreeMap::new();
-    let fronts: BTreeSet<&Front> = old.fronts.keys().chain(new.fronts.keys()).collect();
-    let none = Vec::new();
-    for front in fronts {
-        let (before, after) = (old.fronts.get(front).unwrap_or(&none), new.fronts.get(front).unwrap_or(&none));
-        if before == after {
-            continue;
-        }
+    let mut touched = BTreeSet::new();
+    for (front, before, after) in changed(old, new) {
+        touched.extend(before.iter().chain(after).map(|endpoint| *endpoint.ip()));
         if before.len() != after.len() {
             counts.gone.extend((!before.is_empty()).then(|| count(front, before.len())));
             counts.new.extend((!after.is_empty()).then(|| count(front, after.len())));
@@ -108,9 +106,8 @@ pub(super) fn difference(config: &ServiceConfig, old: &ServiceTable, new: &Servi
             endpoints.entry(after.len()).or_default().new.push(endpoint(front, slot, *to));
         }
     }
-    let (sizes_before, sizes_after) = (sizes(old), sizes(new));
     let mut out = Commands { table: &config.table, list: Vec::new() };
-    for size in sizes_after.difference(&sizes_before) {
+    for size in new.sizes.keys().filter(|size| !old.sizes.contains_key(size)) {
         out.open_class(*size, config.balance);
     }
     out.delete(COUNTS, counts.gone);
@@ -121,21 +118,47 @@ pub(super) fn difference(config: &ServiceConfig, old: &ServiceTable, new: &Servi
         out.add(&map_name(size), change.new);
     }
     out.add(COUNTS, counts.new);
-    let (pods_before, pods_after) = (pods(old), pods(new));
-    out.delete(HAIRPIN, pods_before.difference(&pods_after).map(hairpin).collect());
-    out.add(HAIRPIN, pods_after.difference(&pods_before).map(hairpin).collect());
-    for size in sizes_before.difference(&sizes_after) {
+    let pods = |have: &Content, lack: &Content| {
+        touched.iter().filter(|pod| have.pods.contains_key(pod) && !lack.pods.contains_key(pod)).map(hairpin).collect()
+    };
+    out.delete(HAIRPIN, pods(old, new));
+    out.add(HAIRPIN, pods(new, old));
+    for size in old.sizes.keys().filter(|size| !new.sizes.contains_key(size)) {
         out.close_class(*size);
     }
     out.list
 }
 
+/// The fronts whose endpoints differ, in order, with both lists: one walk along both tables.
+fn changed<'a>(
+    old: &'a Content,
+    new: &'a Content,
+) -> impl Iterator<Item = (&'a Front, &'a [SocketAddrV4], &'a [SocketAddrV4])> {
+    let (mut before, mut after) = (old.fronts.iter().peekable(), new.fronts.iter().peekable());
+    let pairs = std::iter::from_fn(move || {
+        let order = match (before.peek(), after.peek()) {
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let (from_old, from_new) = match order {
+            Ordering::Less => (before.next(), None),
+            Ordering::Greater => (None, after.next()),
+            Ordering::Equal => (before.next(), after.next()),
+        };
+        let front = from_old.or(from_new)?.0;
+        let ends = |found: Option<(&'a Front, &'a Vec<SocketAddrV4>)>| found.map_or(&[][..], |(_, ends)| ends);
+        Some((front, ends(from_old), ends(from_new)))
+    });
+    pairs.filter(|(_, before, after)| before != after)
+}
+
 /// The UDP endpoints that a front has lost: connection tracking would go on sending to them.
 pub(super) fn lost_datagram_endpoints(old: &ServiceTable, new: &ServiceTable) -> Vec<(Front, SocketAddrV4)> {
-    let datagrams = old.fronts.iter().filter(|(front, _)| front.protocol == Protocol::Udp);
-    let lost = |(front, endpoints): (&Front, &Vec<SocketAddrV4>)| {
-        let left = new.fronts.get(front).cloned().unwrap_or_default();
-        let gone: Vec<_> = endpoints.iter().filter(|to| !left.contains(to)).map(|to| (*front, *to)).collect();
+    let datagrams = changed(old.content(), new.content()).filter(|(front, ..)| front.protocol == Protocol::Udp);
+    let lost = |(front, before, after): (&Front, &[SocketAddrV4], &[SocketAddrV4])| {
+        let gone: Vec<_> = before.iter().filter(|to| !after.contains(to)).map(|to| (*front, *to)).collect();
         gone
     };
     datagrams.flat_map(lost).collect()
@@ -223,14 +246,6 @@ fn endpoint(front: &Front, slot: usize, to: SocketAddrV4) -> Element {
 
 fn hairpin(pod: &Ipv4Addr) -> Element {
     Element { key: vec![Word::Address(*pod), Word::Address(*pod)], data: Data::None }
-}
-
-fn sizes(table: &ServiceTable) -> BTreeSet<usize> {
-    table.fronts.values().map(Vec::len).filter(|size| *size > 0).collect()
-}
-
-fn pods(table: &ServiceTable) -> BTreeSet<Ipv4Addr> {
-    table.fronts.values().flatten().map(|endpoint| *endpoint.ip()).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::{Protocol, Subnet};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 
 /// One port of one Service, as the caller says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +44,33 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// All Services of a node.
+/// All Services of a node. A clone shares everything with its original.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceTable {
+    content: Arc<Content>,
+}
+
+/// The table and what is counted once, so that a change costs what has changed and not what is there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Content {
     pub(super) fronts: BTreeMap<Front, Vec<SocketAddrV4>>,
+    /// How many endpoints each address has.
+    pub(super) pods: BTreeMap<Ipv4Addr, usize>,
+    /// How many fronts have so many endpoints.
+    pub(super) sizes: BTreeMap<usize, usize>,
+}
+
+impl Content {
+    fn new(fronts: BTreeMap<Front, Vec<SocketAddrV4>>) -> Self {
+        let (mut pods, mut sizes) = (BTreeMap::new(), BTreeMap::new());
+        for endpoints in fronts.values().filter(|endpoints| !endpoints.is_empty()) {
+            *sizes.entry(endpoints.len()).or_default() += 1;
+            for endpoint in endpoints {
+                *pods.entry(*endpoint.ip()).or_default() += 1;
+            }
+        }
+        Self { fronts, pods, sizes }
+    }
 }
 
 impl ServiceTable {
@@ -55,7 +79,7 @@ impl ServiceTable {
     /// loopback, link-local, a node, or another Service. Entries for the same port are joined.
     #[must_use]
     pub fn build(entries: Vec<ServiceEntry>, ranges: &[Subnet], nodes: &[Ipv4Addr]) -> (Self, Vec<Refusal>) {
-        let mut table = Self::default();
+        let mut fronts: BTreeMap<Front, Vec<SocketAddrV4>> = BTreeMap::new();
         let mut refused = Vec::new();
         let within = |address: Ipv4Addr| ranges.iter().any(|range| range.contains(address));
         for entry in entries {
@@ -65,7 +89,7 @@ impl ServiceTable {
                 continue;
             }
             let front = Front { vip: entry.vip, protocol: entry.protocol, port: entry.port };
-            let endpoints = table.fronts.entry(front).or_default();
+            let endpoints = fronts.entry(front).or_default();
             for (address, port) in entry.endpoints {
                 let why = match refusal(address) {
                     None if within(address) => Some("it is a Service itself"),
@@ -80,19 +104,23 @@ impl ServiceTable {
             endpoints.sort_unstable();
             endpoints.dedup();
         }
-        (table, refused)
+        (Self { content: Arc::new(Content::new(fronts)) }, refused)
+    }
+
+    pub(super) fn content(&self) -> &Content {
+        &self.content
     }
 
     /// How many ports of Services it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.fronts.len()
+        self.content.fronts.len()
     }
 
     /// Tells whether it holds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fronts.is_empty()
+        self.content.fronts.is_empty()
     }
 }
 
@@ -110,7 +138,7 @@ pub(crate) fn refusal(address: Ipv4Addr) -> Option<&'static str> {
 /// One line per port, aligned, endpoints in their order.
 impl fmt::Display for ServiceTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (front, endpoints) in &self.fronts {
+        for (front, endpoints) in &self.content.fronts {
             let service = format!("{}:{}/{}", front.vip, front.port, front.protocol);
             write!(f, "{service:<26} ->")?;
             if endpoints.is_empty() {

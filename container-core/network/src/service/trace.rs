@@ -37,7 +37,7 @@ pub enum Outcome {
 pub fn trace(table: &ServiceTable, ranges: &[Subnet], packet: &Packet) -> Outcome {
     let (vip, port) = (*packet.destination.ip(), packet.destination.port());
     let front = Front { vip, protocol: packet.protocol, port };
-    match table.fronts.get(&front) {
+    match table.content().fronts.get(&front) {
         Some(to) if !to.is_empty() => Outcome::Balanced {
             to: to.clone(),
             masqueraded: to.iter().copied().find(|endpoint| *endpoint.ip() == packet.source),

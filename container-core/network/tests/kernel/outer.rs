@@ -3,14 +3,13 @@
 
 use crate::world::{PATIENCE, Result, ask_here, isolated, same};
 use container_network::outer::{OuterNamespace, helper_main};
-use container_network::{Binder, Protocol};
 use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -65,9 +64,8 @@ fn member(directory: &Path) -> ExitCode {
     let mut listeners = Vec::new();
     for line in std::io::stdin().lines().map_while(std::result::Result::ok) {
         match line.split_once(' ') {
-            Some(("bind", address)) => match outer.broker().bind(Protocol::Tcp, address.parse().expect("an address")) {
-                Ok(fd) => {
-                    let listener = TcpListener::from(fd);
+            Some(("bind", address)) => match outer.broker().listen(address.parse().expect("an address")) {
+                Ok(listener) => {
                     println!("bound {}", listener.local_addr().expect("it is bound"));
                     listeners.push(listener);
                 }
