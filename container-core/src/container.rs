@@ -79,7 +79,7 @@ impl Container {
             let (need, found) = (Status::Created, self.status()?);
             return Err(Error::WrongStatus { id: self.id.clone(), need, found });
         };
-        launch::start(&self.id, self.handle.pidfd.as_fd(), parked)
+        launch::start(&self.id, self.handle.pidfd.as_fd(), &parked)
     }
 
     /// Tells where the container stands.
@@ -242,6 +242,14 @@ impl Container {
             group: self.group.clone(),
             template: self.template.clone(),
         })
+    }
+
+    /// What its users are called inside, read from its own files.
+    ///
+    /// # Errors
+    /// `Io` when the process has ended.
+    pub fn users(&self) -> Result<crate::user::Files> {
+        crate::user::Files::of_process(self.handle.pid)
     }
 
     /// Lets the container live on without this value.

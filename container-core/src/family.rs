@@ -40,10 +40,9 @@ impl Family {
 
     /// Forgets a member that was reaped.
     pub(crate) fn forget(&self, member: &Handle) {
-        if lock(&self.members).remove(&member.pidfd.as_raw_fd()).is_some() {
-            if let Some(gate) = self.gate.get() {
-                let _ = gate.delete(&member.pidfd);
-            }
+        let known = lock(&self.members).remove(&member.pidfd.as_raw_fd()).is_some();
+        if let Some(gate) = self.gate.get().filter(|_| known) {
+            let _ = gate.delete(&member.pidfd);
         }
     }
 

@@ -16,6 +16,7 @@ pub mod plan;
 mod process;
 mod record;
 mod runtime;
+pub mod seccomp;
 mod signal;
 pub mod spec;
 pub mod supervisor;

@@ -116,6 +116,12 @@ impl Runtime {
         })
     }
 
+    /// Removes the empty groups that [`Launch::cgroup_parent`] made, once nothing lives below. One that is still in use
+    /// stays.
+    pub fn remove_cgroup_parent(&self, parent: &str) {
+        crate::cgroup::remove_parent(&self.host.cgroups, parent);
+    }
+
     /// Finds a container again that another process launched.
     ///
     /// # Errors

@@ -236,6 +236,20 @@ impl Group {
     }
 }
 
+/// Removes an empty parent in every hierarchy, and the empty groups between it and the base.
+pub(crate) fn remove_parent(cgroups: &crate::host::Cgroups, parent: &str) {
+    let base = cgroups.base.trim_matches('/');
+    let mounts = cgroups.v1.values().chain(cgroups.v2.as_ref().map(|unified| &unified.mount));
+    for mount in mounts {
+        let top = if base.is_empty() { mount.clone() } else { mount.join(base) };
+        let mut folder = top.join(parent.trim_matches('/'));
+        // `rmdir` refuses a group with members or groups below; the climb ends there.
+        while folder != top && folder.starts_with(&top) && fs::remove_dir(&folder).is_ok() {
+            folder.pop();
+        }
+    }
+}
+
 fn remove(folder: &Path) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -271,8 +285,20 @@ fn write(path: &Path, value: &str) -> io::Result<()> {
 
 fn make(group: &GroupPlan) -> Result<()> {
     let folder = group.folder();
-    ancestors(group)?;
-    match fs::create_dir(&folder) {
+    if !group.controllers.is_empty() {
+        // An ancestor made by somebody else may not hand its controllers down yet.
+        ancestors(group)?;
+    }
+    let mut made = fs::create_dir(&folder);
+    // The parent is there already, nearly always; and it may be removed by others at any moment.
+    for _ in 0..100 {
+        if !made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            break;
+        }
+        ancestors(group)?;
+        made = fs::create_dir(&folder);
+    }
+    match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(Error::io("make the control group", &folder)(error));
         }
@@ -283,13 +309,13 @@ fn make(group: &GroupPlan) -> Result<()> {
     }
     for (file, value) in &group.writes {
         let path = folder.join(file);
-        match write(&path, value) {
-            // Swap accounting may be switched off; then there is no swap to limit.
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound && file.contains("swap")
-                    || file.contains("memsw") && error.kind() == io::ErrorKind::NotFound => {}
-            outcome => outcome.map_err(Error::io("write", &path))?,
+        let written = write(&path, value);
+        // Swap accounting may be switched off; then there is no swap to limit.
+        let no_swap = file.contains("memsw") || file.contains("swap.max");
+        if no_swap && written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            continue;
         }
+        written.map_err(Error::io("write", &path))?;
     }
     Ok(())
 }
@@ -302,7 +328,7 @@ fn ancestors(group: &GroupPlan) -> Result<()> {
         hand_down(&folder, &group.controllers);
         folder.push(part);
         match fs::create_dir(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
                 return Err(Error::io("make the control group", &folder)(error));
             }
             _ => {}

@@ -13,6 +13,7 @@ mod devices;
 mod group;
 mod limits;
 
+pub(crate) use group::remove_parent;
 pub use group::{Group, Stats};
 pub use limits::compile;
 

@@ -52,7 +52,8 @@ fn namespaces(input: &Input<'_>, b: &mut Builder) {
     }
     let linux = &input.spec.linux;
     let new_ids = input.makes(NamespaceKind::User);
-    if !new_ids && !(linux.uid_mappings.is_empty() && linux.gid_mappings.is_empty()) {
+    let mapped = !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty();
+    if mapped && !new_ids {
         b.problem("linux.uidMappings", "needs a new user namespace");
     }
     let names = input.spec.hostname.is_some() || input.spec.domainname.is_some();

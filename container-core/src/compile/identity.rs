@@ -3,8 +3,8 @@
 use container_child::op::Op;
 
 use super::Input;
-use crate::caps;
 use crate::plan::Builder;
+use crate::{caps, seccomp};
 
 const RLIMITS: [&str; 16] = [
     "CPU",
@@ -133,4 +133,14 @@ fn capabilities(sets: &Sets, b: &mut Builder) {
     }
 }
 
-fn filter(_input: &Input<'_>, _b: &mut Builder) {}
+fn filter(input: &Input<'_>, b: &mut Builder) {
+    let Some(profile) = &input.spec.linux.seccomp else { return };
+    // What the bounding set holds is what the program could ever come to hold.
+    match seccomp::flags(profile).and_then(|flags| Ok((seccomp::compile(profile, sets(input).bounding)?, flags))) {
+        Ok((filter, flags)) => {
+            let program = b.program(&filter);
+            b.op(Op::Seccomp { program, flags }, "linux.seccomp");
+        }
+        Err(problem) => b.problems.push(problem),
+    }
+}

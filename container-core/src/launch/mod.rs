@@ -122,16 +122,16 @@ pub(crate) fn launch(plan: LaunchPlan, handover: &Handover<'_>) -> Result<Launch
 }
 
 /// Lets a parked process go on. Returns when its program runs.
-pub(crate) fn start(id: &ContainerId, pidfd: BorrowedFd<'_>, parked: Parked) -> Result<()> {
+pub(crate) fn start(id: &ContainerId, pidfd: BorrowedFd<'_>, parked: &Parked) -> Result<()> {
     use nix::sys::socket::{MsgFlags, send};
     if let Err(errno) = send(parked.control.as_raw_fd(), &[wire::GO], MsgFlags::MSG_NOSIGNAL) {
         // It died meanwhile; what it said last is better than "broken pipe".
-        verdict(id, pidfd, &parked)?;
+        verdict(id, pidfd, parked)?;
         return Err(Error::Kernel { doing: "start the program", source: errno.into() });
     }
     loop {
         if let handshake::Message::Closed = handshake::receive(parked.control.as_fd())? {
-            return verdict(id, pidfd, &parked);
+            return verdict(id, pidfd, parked);
         }
     }
 }

@@ -92,7 +92,7 @@ impl LaunchPlan {
         header[wire::word::CONTROL] = control.cast_unsigned();
         let mut bytes = Vec::with_capacity(arena_at + self.arena.len() + 8);
         bytes.extend(header.iter().flat_map(|word| word.to_ne_bytes()));
-        bytes.extend(self.ops.iter().flat_map(|op| op.encode()).flat_map(u32::to_ne_bytes));
+        bytes.extend(self.ops.iter().flat_map(container_child::op::Op::encode).flat_map(u32::to_ne_bytes));
         bytes.extend(fds.iter().flat_map(|fd| fd.to_ne_bytes()));
         bytes.resize(arena_at, 0);
         bytes.extend(&self.arena);

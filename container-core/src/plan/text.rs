@@ -127,7 +127,6 @@ impl LaunchPlan {
                 let deep = if recursive == 0 { "" } else { " recursive" };
                 format!("{}{}{clear} {how}{deep}", self.s(slot), attributes(set)).trim_end().to_owned()
             }
-            Op::Enter { path } => self.t(path),
             Op::Attach { slot, target, flags } => {
                 let strict = if flags & attach::NO_LINKS == 0 { "" } else { " no-links" };
                 format!("{} on {}{strict}", self.s(slot), self.t(target))
@@ -137,7 +136,11 @@ impl LaunchPlan {
                 format!("{}/{} {mode:o} {major}:{minor}", self.s(slot), self.t(name))
             }
             Op::Link { slot, name, target } => format!("{}/{} -> {}", self.s(slot), self.t(name), self.t(target)),
-            Op::Mask { path, .. } | Op::ReadOnly { path } | Op::NoLink { path } | Op::Cwd { path } => self.t(path),
+            Op::Enter { path }
+            | Op::Mask { path, .. }
+            | Op::ReadOnly { path }
+            | Op::NoLink { path }
+            | Op::Cwd { path } => self.t(path),
             Op::RootAttrs { set } => attributes(set).trim_start().to_owned(),
             _ => return None,
         })

@@ -172,6 +172,7 @@ fn linux() -> Linux {
         namespaces: [Pid, Network, Ipc, Uts, Mount, Cgroup].map(|kind| Namespace { kind, path: None }).to_vec(),
         masked_paths: MASKED.map(str::to_owned).to_vec(),
         readonly_paths: READ_ONLY.map(str::to_owned).to_vec(),
+        seccomp: Some(super::Seccomp::docker_default()),
         resources: Some(Resources { devices: device_rules(), ..Resources::default() }),
         ..Linux::default()
     }

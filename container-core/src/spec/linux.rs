@@ -237,6 +237,10 @@ pub struct Network {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Seccomp {
+    /// A built-in profile in place of rules: [`DOCKER_DEFAULT`](crate::seccomp::DOCKER_DEFAULT). Our own addition to
+    /// the format, because what that profile allows depends on the process's capabilities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// What happens to a call that no rule names.
     pub default_action: String,
     /// Error number of the default action.
