@@ -38,8 +38,6 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
     /// Texts of the `Warning` headers.
     pub(crate) warnings: Vec<String>,
-    /// The status code.
-    pub(crate) code: u16,
 }
 
 impl Client {
@@ -113,7 +111,7 @@ impl Client {
             let warnings = warnings.filter_map(|value| warning_text(value.to_str().ok()?)).collect();
             let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
             let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-            if code >= 400 { Err(refusal(code, &body, &bytes)) } else { Ok(Answer { body, warnings, code }) }
+            if code >= 400 { Err(refusal(code, &body, &bytes)) } else { Ok(Answer { body, warnings }) }
         })
     }
 

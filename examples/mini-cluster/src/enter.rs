@@ -59,6 +59,7 @@ fn into_namespaces(root: &Root, inner: &Inner) -> Result<ExitCode> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("mini-cluster").arg("__inside").arg("--root").arg(root.dir());
     command.arg("--nodes").arg(inner.nodes.to_string());
+    command.arg("--api-port").arg(inner.api_port.to_string());
     if let Some(grace) = inner.grace_ms {
         command.arg("--grace-ms").arg(grace.to_string());
     }

@@ -92,6 +92,11 @@ impl Root {
         self.dir.join("api.sock")
     }
 
+    /// Unix socket of the API where every request must carry a token; the host's port for kubectl leads there.
+    pub(crate) fn guarded_api_socket(&self) -> PathBuf {
+        self.dir.join("api-guarded.sock")
+    }
+
     /// Unix socket through which connections into the cluster's network are made.
     pub(crate) fn dial_socket(&self) -> PathBuf {
         self.dir.join("dial.sock")
@@ -124,7 +129,8 @@ impl Root {
 
     /// Removes what only a running cluster needs. The caller holds the lock.
     pub(crate) fn sweep(&self, _lock: &RunLock) -> Result<()> {
-        for path in [self.api_socket(), self.dial_socket(), self.control_socket(), self.kubeconfig()] {
+        let sockets = [self.api_socket(), self.guarded_api_socket(), self.dial_socket(), self.control_socket()];
+        for path in sockets.into_iter().chain([self.kubeconfig()]) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", path),
                 _ => {}

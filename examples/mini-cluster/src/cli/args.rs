@@ -101,6 +101,9 @@ pub(crate) struct Demo {
 pub(crate) struct Inner {
     #[arg(long)]
     pub(crate) nodes: u16,
+    /// The host's port that leads to the guarded API socket.
+    #[arg(long)]
+    pub(crate) api_port: u16,
     /// The demo's node grace period, in milliseconds.
     #[arg(long)]
     pub(crate) grace_ms: Option<u64>,

@@ -31,15 +31,15 @@ pub(super) fn delete(client: &Client, namespace: &str, delete: &Delete) -> Resul
     let options = delete.grace_period.map(|seconds| json!({"gracePeriodSeconds": seconds}));
     let mut refused = None;
     for (kind, namespace, name) in &doomed {
-        match client.delete(&kinds::path(*kind, namespace, name), options.as_ref()) {
-            Ok(_) => println!("{} deleted", quoted(*kind, name)),
+        match client.delete(&kinds::path(kind, namespace, name), options.as_ref()) {
+            Ok(_) => say!("{} deleted", quoted(kind, name)),
             Err(error @ Error::Api { .. }) => refused = Some(error),
             Err(error) => return Err(error),
         }
     }
     if delete.wait {
         for (kind, namespace, name) in &doomed {
-            wait_until_gone(client, &kinds::path(*kind, namespace, name))?;
+            wait_until_gone(client, &kinds::path(kind, namespace, name))?;
         }
     }
     refused.map_or(Ok(()), Err)
@@ -72,7 +72,7 @@ pub(super) fn scale(client: &Client, namespace: &str, scale: &Scale) -> Result<(
         let name = named.name.unwrap_or_default();
         let path = format!("{}/scale", kinds::path(named.kind, namespace, &name));
         client.patch(&path, MERGE_PATCH, &json!({"spec": {"replicas": scale.replicas}}))?;
-        println!("{} scaled", kinds::label(named.kind, &name));
+        say!("{} scaled", kinds::label(named.kind, &name));
     }
     Ok(())
 }
@@ -100,7 +100,7 @@ pub(super) fn set_image(client: &Client, namespace: &str, what: &str, images: &[
     let patch = if named.kind.kind == "Pod" { spec } else { json!({"spec": {"template": spec}}) };
     let answer = client.patch(&path, STRATEGIC_PATCH, &patch)?;
     if answer.body["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
-        println!("{} image updated", kinds::label(named.kind, &name));
+        say!("{} image updated", kinds::label(named.kind, &name));
     }
     Ok(())
 }

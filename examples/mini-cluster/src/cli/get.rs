@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::ops::ControlFlow;
 
+use apiserver::print::{Style, TablePrinter};
 use serde_json::Value;
 
 use super::args::{Get, Output};
-use super::kinds::{self, Named};
-use super::table::{Printer, rows};
+use super::kinds::{self, Kind, Named};
 use crate::client::Client;
 use crate::error::{Error, Result};
 
@@ -25,7 +25,7 @@ pub(super) fn get(client: &Client, namespace: &str, get: &Get) -> Result<()> {
 fn tables(client: &Client, namespace: &str, get: &Get, wanted: &[Named]) -> Result<()> {
     let mixed = wanted.iter().any(|named| named.kind.kind != wanted[0].kind.kind);
     let mut printed = false;
-    let mut printer: Option<Printer> = None;
+    let mut printer: Option<TablePrinter> = None;
     for (index, named) in wanted.iter().enumerate() {
         let table = client.get_as(&path(namespace, get, named), TABLE)?;
         if rows(&table).is_empty() {
@@ -34,7 +34,7 @@ fn tables(client: &Client, namespace: &str, get: &Get, wanted: &[Named]) -> Resu
         if get.output == Some(Output::Name) {
             for row in rows(&table) {
                 let name = row.pointer("/object/metadata/name").and_then(Value::as_str).unwrap_or_default();
-                println!("{}", kinds::label(named.kind, name));
+                say!("{}", kinds::label(named.kind, name));
             }
             printed = true;
             continue;
@@ -42,13 +42,12 @@ fn tables(client: &Client, namespace: &str, get: &Get, wanted: &[Named]) -> Resu
         let next_of_kind = index > 0 && wanted[index - 1].kind.kind == named.kind.kind;
         if !next_of_kind || printer.is_none() {
             if printed {
-                println!();
+                say!("");
             }
-            let wide = get.output == Some(Output::Wide);
-            printer = Some(Printer::new(wide, get.all_namespaces, mixed.then_some(named.kind)));
+            printer = Some(TablePrinter::new(style(get, mixed.then_some(named.kind))));
         }
         if let Some(printer) = &mut printer {
-            print!("{}", printer.print(&table));
+            say_raw!("{}", printer.print(&table));
         }
         printed = true;
     }
@@ -63,6 +62,15 @@ fn tables(client: &Client, namespace: &str, get: &Get, wanted: &[Named]) -> Resu
     }
 }
 
+fn style(get: &Get, with_kind: Option<Kind>) -> Style {
+    let wide = get.output == Some(Output::Wide);
+    Style { wide, with_namespace: get.all_namespaces, with_kind, ..Style::default() }
+}
+
+fn rows(table: &Value) -> &[Value] {
+    table.get("rows").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
 fn none_in(namespace: &str, wanted: &[Named]) -> String {
     match wanted.iter().any(|named| named.kind.namespaced) {
         true => format!("No resources found in {namespace} namespace."),
@@ -70,9 +78,8 @@ fn none_in(namespace: &str, wanted: &[Named]) -> String {
     }
 }
 
-fn follow(client: &Client, namespace: &str, get: &Get, named: &Named, printer: Option<Printer>) -> Result<()> {
-    let wide = get.output == Some(Output::Wide);
-    let mut printer = printer.unwrap_or_else(|| Printer::new(wide, get.all_namespaces, None));
+fn follow(client: &Client, namespace: &str, get: &Get, named: &Named, printer: Option<TablePrinter>) -> Result<()> {
+    let mut printer = printer.unwrap_or_else(|| TablePrinter::new(style(get, None)));
     let list = client.get(&path(namespace, get, named))?;
     let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
     let mut path = kinds::collection(named.kind, namespace);
@@ -84,7 +91,7 @@ fn follow(client: &Client, namespace: &str, get: &Get, named: &Named, printer: O
         path.push_str(&format!("&labelSelector={}", apiserver::encode(selector)));
     }
     client.watch(&path, TABLE, |event| {
-        print!("{}", printer.print(&event["object"]));
+        say_raw!("{}", printer.print(&event["object"]));
         match std::io::stdout().flush() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -102,7 +109,7 @@ fn whole(client: &Client, namespace: &str, get: &Get, wanted: &[Named]) -> Resul
         Some(Output::Yaml) => apiserver::yaml::to_text(&value),
         _ => serde_json::to_string_pretty(&value).map_err(|error| Error::library("print JSON", error))? + "\n",
     };
-    print!("{text}");
+    say_raw!("{text}");
     Ok(())
 }
 

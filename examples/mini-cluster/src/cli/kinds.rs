@@ -34,7 +34,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Vec<Named>> {
     if rest.is_empty() {
         return Ok(kinds.into_iter().map(|kind| Named { kind, name: None }).collect());
     }
-    let pairs = kinds.iter().flat_map(|kind| rest.iter().map(|name| Named { kind: *kind, name: Some(name.clone()) }));
+    let pairs = kinds.iter().flat_map(|kind| rest.iter().map(|name| Named { kind, name: Some(name.clone()) }));
     Ok(pairs.collect())
 }
 

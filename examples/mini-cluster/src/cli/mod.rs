@@ -1,14 +1,28 @@
 //! The commands: each one is a client of the running cluster's API, except those that start and end it.
 
+/// Prints a line. Nobody reads on (`| head`): then there is nothing more to do, and no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => { say_raw!("{}\n", format_args!($($text)*)) };
+}
+
+/// Prints as it is, like [`say!`].
+macro_rules! say_raw {
+    ($($text:tt)*) => {
+        if std::io::Write::write_fmt(&mut std::io::stdout(), format_args!($($text)*)).is_err() {
+            std::process::exit(141);
+        }
+    };
+}
+
 mod apply;
 mod args;
 mod change;
 mod describe;
+mod exec;
 mod get;
 mod kinds;
 mod logs;
 mod rollout;
-mod table;
 mod up;
 
 use std::process::ExitCode;
@@ -54,7 +68,7 @@ fn client_command(client: &Client, namespace: &str, command: Command) -> Result<
             for file in &files.filename {
                 let (source, text) = apply::read(file)?;
                 for line in apply_in(client, namespace, &source, &text)? {
-                    println!("{line}");
+                    say!("{line}");
                 }
             }
         }
@@ -65,6 +79,8 @@ fn client_command(client: &Client, namespace: &str, command: Command) -> Result<
         Command::Scale(scale) => change::scale(client, namespace, &scale)?,
         Command::Set(args::Set::Image { what, images }) => change::set_image(client, namespace, &what, &images)?,
         Command::Rollout(rollout) => rollout::rollout(client, namespace, &rollout)?,
+        Command::Exec(exec) => return exec::exec(client, namespace, &exec),
+        // The others do not speak to a running cluster and were carried out above.
         _ => {}
     }
     Ok(ExitCode::SUCCESS)

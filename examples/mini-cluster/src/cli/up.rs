@@ -19,7 +19,7 @@ pub(super) fn up(root: &Root, up: &Up) -> Result<()> {
     let options = Options { nodes: up.nodes, node_grace: None, remove_root: false };
     let cluster = Cluster::start(root, &options)?;
     if up.announce {
-        println!("ready");
+        say!("ready");
     } else {
         welcome(root, up.nodes);
     }
@@ -53,8 +53,10 @@ fn detach(root: &Root, up: &Up) -> Result<()> {
 /// Says what to try next.
 pub(crate) fn welcome(root: &Root, nodes: u16) {
     let root_flag = format!("--root {}", root.dir().display());
-    println!("A cluster of {nodes} nodes is running in {}. Try:", root.dir().display());
-    println!("  mini-cluster {root_flag} apply -f examples/mini-cluster/manifests/web.yaml");
-    println!("  mini-cluster {root_flag} get pods -o wide -w");
-    println!("  mini-cluster {root_flag} down");
+    say!("A cluster of {nodes} nodes is running in {}. Try:", root.dir().display());
+    say!("  mini-cluster {root_flag} apply -f examples/mini-cluster/manifests/web.yaml");
+    say!("  mini-cluster {root_flag} get pods -o wide -w");
+    say!("  mini-cluster {root_flag} down");
+    say!("or with kubectl:");
+    say!("  kubectl --kubeconfig {} get pods -A", root.kubeconfig().display());
 }

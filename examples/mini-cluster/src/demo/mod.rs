@@ -7,6 +7,7 @@
 mod observe;
 mod report;
 mod steps;
+mod traces;
 mod traffic;
 mod victim;
 
@@ -18,6 +19,7 @@ use crate::outside::{Cluster, Options};
 use crate::state::Root;
 use report::Report;
 use steps::Stage;
+use traces::Traces;
 
 /// How long a silent node is believed in the demo; upstream's 40 s would be a long wait.
 const NODE_GRACE: Duration = Duration::from_secs(2);
@@ -40,8 +42,9 @@ pub(crate) fn run(root: Option<Root>, demo: &Demo) -> Result<()> {
         println!("Ctrl-C ends it and removes everything.");
         return cluster.wait();
     }
+    let traces = Traces::of(&root, cluster.inside());
     cluster.stop()?;
-    report.held("everything tidied", "no process, mount, cgroup, link, rule or file is left");
+    report.held("everything tidied", traces.gone()?);
     report.summary();
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -56,7 +56,7 @@ impl Traffic {
         let shared = Arc::new(Shared { chapter, stop: AtomicBool::new(false) });
         let senders = (0..2).map(|_| {
             let (shared, dial) = (Arc::clone(&shared), dial.to_owned());
-            std::thread::spawn(move || send_until_stopped(&shared, dial, service))
+            std::thread::spawn(move || send_until_stopped(&shared, &dial, service))
         });
         Self { senders: senders.collect(), shared }
     }
@@ -82,10 +82,10 @@ impl Traffic {
     }
 }
 
-fn send_until_stopped(shared: &Shared, dial: PathBuf, service: SocketAddrV4) {
+fn send_until_stopped(shared: &Shared, dial: &Path, service: SocketAddrV4) {
     while !shared.stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
-        let answer = dial::request(&dial, service, "GET", "/", TIMEOUT);
+        let answer = dial::request(dial, service, "GET", "/", TIMEOUT);
         let mut chapter = lock(&shared.chapter);
         let at = begun.saturating_duration_since(chapter.0);
         match answer {

@@ -12,7 +12,7 @@ pub(super) fn kill_nine(cluster: u32, pod: &str) -> Result<i32> {
     let wanted = format!("POD_NAME={pod}");
     let mut todo = vec![i32::try_from(cluster).unwrap_or(i32::MAX)];
     while let Some(pid) = todo.pop() {
-        if environment(pid).iter().any(|pair| *pair == wanted) {
+        if environment(pid).contains(&wanted) {
             kill(Pid::from_raw(pid), Signal::SIGKILL)
                 .map_err(|errno| Error::system(format!("kill process {pid} of pod {pod}"), errno))?;
             return Ok(pid);

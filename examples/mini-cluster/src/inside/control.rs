@@ -48,14 +48,7 @@ impl Control {
             *lock(&self.rung) = false;
             let wake = {
                 let mut plane = lock(&self.plane);
-                self.hub
-                    .api()
-                    .with(|api, now| {
-                        let stepped = plane.step(api, now);
-                        provisional_bind(&plane, api, now);
-                        stepped
-                    })
-                    .wake
+                self.hub.api().with(|api, now| plane.step(api, now)).wake
             };
             let rung = lock(&self.rung);
             let pause =
@@ -73,21 +66,21 @@ impl Control {
     }
 
     /// Makes an Event of a note, or counts up the one that says the same.
-    pub(crate) fn record(&self, note: Note) {
+    pub(crate) fn record(&self, note: &Note) {
         let mut plane = lock(&self.plane);
         // An event about something that is gone is nobody's loss.
-        let _ = self.hub.api().with(|api, now| plane.record(api, now, &note));
+        let _ = self.hub.api().with(|api, now| plane.record(api, now, note));
     }
 
     /// Replaces a pod's status, if the pod is still the same one; `pod` is then as the API has it.
-    pub(crate) fn report(&self, pod: &mut Pod, status: PodStatus) {
+    pub(crate) fn report(&self, pod: &mut Pod, status: &PodStatus) {
         let (namespace, name) = (&pod.metadata.namespace, &pod.metadata.name);
         let Some(resource) = apiserver::of_kind("v1", "Pod") else { return };
         let answer = self.hub.api().with(|api, now| {
             let current = api.object(resource, namespace, name)?;
             let mut body = Value::clone(&*current);
             body["metadata"]["uid"] = json!(pod.metadata.uid);
-            body["status"] = serde_json::to_value(&status).ok()?;
+            body["status"] = serde_json::to_value(status).ok()?;
             let request = Request::put(format!("{}/status", resource.object(namespace, name)), body);
             api.handle(now, &request).into_result().ok()
         });
@@ -105,21 +98,4 @@ impl std::fmt::Debug for Control {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Until the control plane schedules.
-fn provisional_bind(plane: &ControlPlane, api: &mut apiserver::ApiServer, now: i64) {
-    let world = plane.world();
-    let mut placed: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
-    for pod in world.pods.iter().filter(|pod| pod.spec.node_name.is_empty() && !pod.metadata.is_deleting()) {
-        let fit = world.nodes.iter().filter(|node| node.spec.taints.is_empty());
-        let count = |name: &str| world.pods_on(name).count() + placed.get(name).copied().unwrap_or(0);
-        let Some(node) = fit.min_by_key(|node| count(&node.metadata.name)) else { continue };
-        let name = node.metadata.name.clone();
-        let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod.metadata.name, "namespace": pod.metadata.namespace}, "target": {"apiVersion": "v1", "kind": "Node", "name": name}});
-        let path = format!("/api/v1/namespaces/{}/pods/{}/binding", pod.metadata.namespace, pod.metadata.name);
-        if api.handle(now, &Request::post(path, binding)).into_result().is_ok() {
-            *placed.entry(name).or_default() += 1;
-        }
-    }
 }

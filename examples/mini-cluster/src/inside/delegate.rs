@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use apiserver::listener::{Delegate, Session};
+use apiserver::listener::{Delegate, Exit, Session};
 use apiserver::{ExecOptions, LogOptions, PodCall, PodVerb, Status};
 use container_core::supervisor::{Follow, LogQuery, LogReader, Time};
+use container_core::{Ended, Exec, Size, Stdio};
 
 use crate::error::chain;
 use crate::node::live::{Containers, Live};
@@ -75,8 +76,39 @@ fn attempt(logs: &Path, previous: bool) -> Option<PathBuf> {
     Some(logs.join(runs.get(at)?.to_string()))
 }
 
-fn session(_live: &Arc<Live>, _options: &ExecOptions) -> container_core::Result<Session> {
-    Err(container_core::Error::Unsupported { feature: "exec".into(), hint: "not yet".into() })
+fn session(live: &Arc<Live>, options: &ExecOptions) -> container_core::Result<Session> {
+    let mut exec = Exec::new(options.command.clone());
+    if options.tty {
+        exec = exec.pty(Size { rows: 24, cols: 80 });
+    } else {
+        exec = exec.stdout(Stdio::Piped).stderr(Stdio::Piped);
+        exec = exec.stdin(if options.stdin { Stdio::Piped } else { Stdio::Null });
+    }
+    let mut process = live.container.exec(exec)?;
+    let mut session = Session {
+        stdin: process.take_stdin().map(|pipe| Box::new(pipe) as _),
+        stdout: process.take_stdout().map(|pipe| Box::new(pipe) as _),
+        stderr: process.take_stderr().map(|pipe| Box::new(pipe) as _),
+        resize: None,
+        wait: Box::new(|| Exit::Lost),
+    };
+    if let (Some(reader), Some(writer)) = (process.pty_master()?, process.pty_master()?) {
+        session.stdout = Some(Box::new(Terminal(reader.into())));
+        session.stdin = options.stdin.then(|| Box::new(std::fs::File::from(writer)) as _);
+    }
+    let process = Arc::new(process);
+    let resized = Arc::clone(&process);
+    if options.tty {
+        session.resize = Some(Box::new(move |columns, rows| {
+            // A terminal that has ended needs no size.
+            let _ = resized.resize(Size { rows, cols: columns });
+        }));
+    }
+    session.wait = Box::new(move || match process.wait() {
+        Ok(status) if status.ended != Ended::Lost => Exit::Code(status.code()),
+        _ => Exit::Lost,
+    });
+    Ok(session)
 }
 
 /// The master of a terminal: its end is an error to the kernel and an end of file to everyone else.

@@ -76,13 +76,6 @@ impl Hub {
             objects.filter_map(|object| Some(Seen::Is(Box::new(decode(&object)?)))).collect()
         })
     }
-
-    /// One object as this crate's types know it.
-    pub(crate) fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<Object> {
-        let resource = apiserver::RESOURCES.iter().find(|resource| resource.kind == kind)?;
-        let object = self.api.with(|api, _| api.object(resource, namespace, name))?;
-        decode(&object)
-    }
 }
 
 fn seen(event: &Event) -> Option<Seen> {

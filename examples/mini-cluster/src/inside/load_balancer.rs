@@ -43,17 +43,21 @@ impl LoadBalancer {
             let Object::Service(service) = *object else { continue };
             let key = format!("{}/{}", service.metadata.namespace, service.metadata.name);
             // Without an outside half there is nobody to ask, and soon nobody who asks.
-            match address(&service).filter(|_| !gone) {
-                Some(address) => {
-                    if self.asked.insert(key.clone(), address) != Some(address) {
-                        let _ = self.outside.send(&ToOutside::Forward { service: key, address });
-                    }
-                }
-                None if self.asked.remove(&key).is_some() => {
-                    let _ = self.outside.send(&ToOutside::Unforward { service: key });
-                }
-                None => {}
+            let wanted = address(&service).filter(|_| !gone);
+            if self.asked.get(&key) == wanted.as_ref() {
+                continue;
             }
+            let order = match wanted {
+                Some(address) => {
+                    self.asked.insert(key.clone(), address);
+                    ToOutside::Forward { service: key, address }
+                }
+                None => {
+                    self.asked.remove(&key);
+                    ToOutside::Unforward { service: key }
+                }
+            };
+            let _ = self.outside.send(&order);
         }
     }
 }

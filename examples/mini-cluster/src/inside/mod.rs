@@ -13,15 +13,16 @@ mod load_balancer;
 pub(crate) mod pulls;
 pub(crate) mod routes;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use apiserver::listener::{Options, Running, Socket};
+use apiserver::listener::{Options, Running, Socket, Token};
 use apiserver::{ApiServer, Config};
 use container_core::Runtime;
 use container_network::Subnet;
@@ -76,7 +77,7 @@ struct Inside {
     pulls: Arc<Pulls>,
     nodes: Mutex<Vec<Node>>,
     outside: Arc<Sender>,
-    _api: Running,
+    _api: [Running; 2],
 }
 
 fn live(root: &Root, inner: &Inner) -> Result<()> {
@@ -126,7 +127,7 @@ impl Inside {
             nodes.push(node);
         }
         let containers = Arc::clone(&shared.containers);
-        let api = listen(root, &hub, Reach { containers, nodes: root.nodes() })?;
+        let api = listen(root, &hub, Reach { containers, nodes: root.nodes() }, inner.api_port)?;
         Ok(Self { hub, pulls, nodes: Mutex::new(nodes), outside, _api: api })
     }
 
@@ -243,13 +244,22 @@ fn start_load_balancer(hub: &Hub, outside: &Arc<Sender>) -> Result<()> {
     thread.spawn(run).map(drop).map_err(|source| Error::system("start the load balancer", source))
 }
 
-fn listen(root: &Root, hub: &Hub, reach: Reach) -> Result<Running> {
-    let path = root.api_socket();
-    let socket = UnixListener::bind(&path).at("bind", &path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).at("close to others", &path)?;
-    let options = Options { token: None, delegate: Some(Arc::new(reach)) };
-    apiserver::listener::spawn(hub.api().clone(), Socket::Unix(socket), options)
-        .map_err(|source| Error::system("serve the API", source))
+/// Serves the API: to whoever may open the state folder, and with a token to the host's port.
+fn listen(root: &Root, hub: &Hub, reach: Reach, port: u16) -> Result<[Running; 2]> {
+    let failed = |source| Error::system("serve the API", source);
+    let token = Token::random().map_err(failed)?;
+    let open = Options { token: None, delegate: Some(Arc::new(reach)) };
+    let guarded = Options { token: Some(token.clone()), ..open.clone() };
+    let serve = |path: PathBuf, options| {
+        let socket = UnixListener::bind(&path).at("bind", &path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).at("close to others", &path)?;
+        apiserver::listener::spawn(hub.api().clone(), Socket::Unix(socket), options).map_err(failed)
+    };
+    let running = [serve(root.api_socket(), open)?, serve(root.guarded_api_socket(), guarded)?];
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    apiserver::listener::write_kubeconfig(&root.kubeconfig(), address, &token)
+        .map_err(|error| Error::library("write the kubeconfig", error))?;
+    Ok(running)
 }
 
 /// Uids and names differ from run to run.

@@ -30,13 +30,13 @@ pub(super) enum News {
     /// Something in the API changed.
     Changed,
     /// The pod's surroundings are made, or are not.
-    Sandbox(String, Result<Sandbox, String>),
+    Sandbox(String, Result<Box<Sandbox>, String>),
     /// They are gone.
     SandboxGone(String),
     /// An image is here, or is not.
     Image(String, Result<String, String>),
     /// A container runs, or does not.
-    Started(String, String, u32, Result<Live, Refusal>),
+    Started(String, String, u32, Result<Box<Live>, Refusal>),
     /// A container has ended: uid, name and attempt.
     Ended(String),
     /// A probe came back.
@@ -180,7 +180,7 @@ impl Agent {
                 match made {
                     Ok(sandbox) => {
                         work.facts.sandbox = SandboxFact::Ready { ip: sandbox.ip.to_string() };
-                        work.sandbox = Some(Arc::new(sandbox));
+                        work.sandbox = Some(Arc::from(sandbox));
                     }
                     Err(message) => work.facts.sandbox = SandboxFact::Failed { message, at: clock::now() },
                 }
@@ -225,7 +225,7 @@ impl Agent {
         dirty
     }
 
-    fn started(&mut self, uid: &str, container: &str, attempt: u32, outcome: Result<Live, Refusal>) {
+    fn started(&mut self, uid: &str, container: &str, attempt: u32, outcome: Result<Box<Live>, Refusal>) {
         let Some(work) = self.pods.get_mut(uid) else { return };
         let Some(run) = work.facts.containers.get_mut(container).filter(|run| run.attempt == attempt) else { return };
         match outcome {
@@ -234,7 +234,7 @@ impl Agent {
                 run.image_id.clone_from(&live.image_id);
                 // A container that has ended already is known to the watcher, whose news come after these.
                 run.state = RunState::Running { since: live.since };
-                let live = Arc::new(live);
+                let live: Arc<Live> = Arc::from(live);
                 self.hands.containers.put(uid, container, Arc::clone(&live));
                 if let Err(message) = self.hands.watch(&live) {
                     let reason = "RunContainerError".to_owned();
@@ -267,7 +267,7 @@ impl Agent {
             act(&self.hands, work, action);
         }
         if !work.orphaned && step.status != work.pod.status {
-            self.hands.report(&mut work.pod, step.status);
+            self.hands.report(&mut work.pod, &step.status);
         }
         if step.finished {
             let work = self.pods.remove(uid);
@@ -348,6 +348,6 @@ fn act(hands: &Arc<Hands>, work: &mut Work, action: NodeAction) {
             let live = work.live.get(&container).cloned();
             hands.probe(&work.pod, live, container, kind, probe, number);
         }
-        NodeAction::Event(note) => hands.tell(note),
+        NodeAction::Event(note) => hands.tell(&note),
     }
 }

@@ -99,7 +99,7 @@ impl Hands {
     pub(super) fn make_sandbox(self: &Arc<Self>, pod: &Pod) {
         let pod = pod.clone();
         self.work(move |this| {
-            let made = this.sandbox(&pod);
+            let made = this.sandbox(&pod).map(Box::new);
             News::Sandbox(pod.metadata.uid, made)
         });
     }
@@ -168,7 +168,7 @@ impl Hands {
                     Err(Refusal { reason: "CreateContainerError".into(), message: "the pod has no network".into() })
                 }
             };
-            News::Started(pod.metadata.uid, container, attempt, started)
+            News::Started(pod.metadata.uid, container, attempt, started.map(Box::new))
         });
     }
 
@@ -222,12 +222,12 @@ impl Hands {
     }
 
     /// Makes an Event of a note.
-    pub(super) fn tell(&self, note: Note) {
+    pub(super) fn tell(&self, note: &Note) {
         self.shared.control.record(note);
     }
 
     /// Writes a pod's status.
-    pub(super) fn report(&self, pod: &mut Pod, status: PodStatus) {
+    pub(super) fn report(&self, pod: &mut Pod, status: &PodStatus) {
         self.shared.control.report(pod, status);
     }
 }

@@ -6,8 +6,9 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use container_core::{Container, Ended, ExitStatus, Signal};
+use container_core::{Container, Ended, Exec, ExitStatus, Signal};
 use orchestrate_core::Time;
 use orchestrate_core::node::Exit;
 
@@ -82,6 +83,21 @@ impl Live {
         String::from_utf8_lossy(&message).into_owned()
     }
 
+    /// Runs a command in it that must succeed within the time.
+    pub(super) fn check(&self, command: &[String], timeout: Duration) -> Result<(), String> {
+        let process = self.container.exec(Exec::new(command.to_vec())).map_err(|error| crate::error::chain(&error))?;
+        match process.wait_timeout(timeout) {
+            Ok(Some(status)) if status.success() => Ok(()),
+            Ok(Some(status)) => Err(format!("command {command:?} {status}")),
+            Ok(None) => {
+                // What does not end in time is ended; its verdict is the same.
+                let _ = process.kill(Signal::KILL);
+                Err(format!("command {command:?} timed out after {} s", timeout.as_secs()))
+            }
+            Err(error) => Err(crate::error::chain(&error)),
+        }
+    }
+
     /// Kills every process of it.
     pub(super) fn destroy(&self) {
         // It may have ended by itself a moment ago.
@@ -109,12 +125,5 @@ impl Containers {
     /// The latest run of a container.
     pub(crate) fn get(&self, uid: &str, name: &str) -> Option<Arc<Live>> {
         self.by_pod.lock().unwrap_or_else(PoisonError::into_inner).get(uid)?.get(name).cloned()
-    }
-}
-
-impl Live {
-    /// Runs a command in it that must succeed within the time.
-    pub(super) fn check(&self, command: &[String], _timeout: std::time::Duration) -> Result<(), String> {
-        Err(format!("cannot run {command:?}: exec is not there yet"))
     }
 }

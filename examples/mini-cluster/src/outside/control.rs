@@ -48,8 +48,8 @@ pub(super) fn listen(root: &Root, events: mpsc::Sender<Event>) -> Result<()> {
 }
 
 /// Answers an order; one who did not wait for it is nobody's trouble.
-pub(super) fn answer(mut stream: UnixStream, outcome: Result2<()>) {
-    if let Ok(mut line) = serde_json::to_vec(&outcome) {
+pub(super) fn answer(mut stream: UnixStream, outcome: &Result2<()>) {
+    if let Ok(mut line) = serde_json::to_vec(outcome) {
         line.push(b'\n');
         let _ = stream.write_all(&line);
     }
@@ -57,9 +57,8 @@ pub(super) fn answer(mut stream: UnixStream, outcome: Result2<()>) {
 
 /// Gives an order to the cluster of this folder and waits until it is done.
 pub(crate) fn send_order(root: &Root, order: &Order) -> Result<()> {
-    let mut stream = match UnixStream::connect(root.control_socket()) {
-        Ok(stream) => stream,
-        Err(_) => return Err(super::sweep_if_idle(root)),
+    let Ok(mut stream) = UnixStream::connect(root.control_socket()) else {
+        return Err(super::sweep_if_idle(root));
     };
     let mut line = serde_json::to_vec(order).map_err(|error| Error::library("write an order", error))?;
     line.push(b'\n');

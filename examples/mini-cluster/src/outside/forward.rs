@@ -2,11 +2,12 @@
 //!
 //! A LoadBalancer Service answers at an address inside the cluster's namespace, which nothing outside can reach. Its
 //! forwarded port listens on 127.0.0.1 only. Each accepted connection becomes one connection through the dial socket
-//! (`ip:port` and a newline, a line of verdict, then bytes).
+//! (`ip:port` and a newline, a line of verdict, then bytes). One more port leads to the API's guarded socket, where
+//! every request must carry the token of the kubeconfig.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -21,6 +22,8 @@ use crate::state::Root;
 pub(super) struct Forwards {
     runtime: Option<Runtime>,
     dial: PathBuf,
+    /// The port through which kubectl speaks to the API.
+    api: u16,
     open: BTreeMap<String, (SocketAddrV4, u16, JoinHandle<()>)>,
 }
 
@@ -32,7 +35,16 @@ impl Forwards {
             .enable_io()
             .build()
             .map_err(|source| Error::system("start the forwarder", source))?;
-        Ok(Self { runtime: Some(runtime), dial: root.dial_socket(), open: BTreeMap::new() })
+        let failed = |source| Error::system("open a port for the API", source);
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(failed)?;
+        let api = listener.local_addr().map_err(failed)?.port();
+        runtime.spawn(accept(listener, root.guarded_api_socket(), None));
+        Ok(Self { runtime: Some(runtime), dial: root.dial_socket(), api, open: BTreeMap::new() })
+    }
+
+    /// The port of the API.
+    pub(super) const fn api_port(&self) -> u16 {
+        self.api
     }
 
     /// Opens a port for the Service, or keeps the one it has.
@@ -48,7 +60,7 @@ impl Forwards {
         let failed = |source| Error::system(format!("open a port for {service}"), source);
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        let task = runtime.spawn(accept(listener, self.dial.clone(), target));
+        let task = runtime.spawn(accept(listener, self.dial.clone(), Some(target)));
         self.open.insert(service.to_owned(), (target, port, task));
         Ok(port)
     }
@@ -69,28 +81,30 @@ impl Forwards {
     }
 }
 
-async fn accept(listener: TcpListener, dial: PathBuf, target: SocketAddrV4) {
+async fn accept(listener: TcpListener, inward: PathBuf, target: Option<SocketAddrV4>) {
     loop {
         // Out of descriptors, or a connection reset in the queue: neither ends the port.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::task::yield_now().await;
             continue;
         };
-        let dial = dial.clone();
+        let inward = inward.clone();
         tokio::spawn(async move {
-            let _ = carry(stream, &dial, target).await;
+            let _ = carry(stream, &inward, target).await;
         });
     }
 }
 
-async fn carry(mut stream: TcpStream, dial: &std::path::Path, target: SocketAddrV4) -> std::io::Result<()> {
+async fn carry(mut stream: TcpStream, inward: &Path, target: Option<SocketAddrV4>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut inward = UnixStream::connect(dial).await?;
-    inward.write_all(format!("{target}\n").as_bytes()).await?;
-    let mut verdict = [0; 3];
-    inward.read_exact(&mut verdict).await?;
-    if verdict != *b"ok\n" {
-        return Err(std::io::ErrorKind::ConnectionRefused.into());
+    let mut inward = UnixStream::connect(inward).await?;
+    if let Some(target) = target {
+        inward.write_all(format!("{target}\n").as_bytes()).await?;
+        let mut verdict = [0; 3];
+        inward.read_exact(&mut verdict).await?;
+        if verdict != *b"ok\n" {
+            return Err(std::io::ErrorKind::ConnectionRefused.into());
+        }
     }
     copy_bidirectional(&mut stream, &mut inward).await.map(drop)
 }

@@ -31,7 +31,7 @@ use crate::state::{Root, RunLock};
 
 pub(crate) use control::{Order, send_order};
 pub(crate) use images::Images;
-pub(crate) use sweep::sweep_if_idle;
+pub(crate) use sweep::{cgroups, sweep_if_idle};
 
 /// How long the inside half may take to end its containers.
 const ENDING: Duration = Duration::from_secs(20);
@@ -64,7 +64,7 @@ pub(crate) struct Cluster {
 enum Event {
     Inside(ToOutside),
     InsideGone,
-    Signal(Signal),
+    Signal,
     Order(Order, UnixStream),
     Stop,
 }
@@ -79,7 +79,8 @@ impl Cluster {
         watch_signals(events.clone())?;
         let images = Arc::new(Images::open(root)?);
         let (ours, theirs) = UnixStream::pair().map_err(|e| Error::system("make the link between the halves", e))?;
-        let child = spawn_inside(root, options, theirs)?;
+        let forwards = forward::Forwards::new(root)?;
+        let child = spawn_inside(root, options, forwards.api_port(), theirs)?;
         let inside = child.id();
         listen(&ours, events.clone())?;
         let mut broker = Broker {
@@ -88,7 +89,7 @@ impl Cluster {
             child,
             link: Arc::new(Sender::new(ours)),
             inbox,
-            forwards: forward::Forwards::new(root)?,
+            forwards,
             forwarded: Arc::default(),
             images: Arc::clone(&images),
             switches: BTreeMap::new(),
@@ -169,7 +170,7 @@ impl Broker {
                 Ok(Event::Inside(ToOutside::Ready)) => return Ok(()),
                 Ok(Event::Inside(ToOutside::Failed { message })) => return Err(Error::Half { problem: message }),
                 Ok(Event::Inside(message)) => self.obey(message),
-                Ok(Event::Signal(_) | Event::Stop) => {
+                Ok(Event::Signal | Event::Stop) => {
                     return Err(Error::Half { problem: "was interrupted while it started".to_owned() });
                 }
                 Ok(Event::Order(..)) => {}
@@ -195,7 +196,7 @@ impl Broker {
                         Err(Error::Half { problem: "inside the namespaces was killed; all is tidied".into() }),
                     );
                 }
-                Ok(Event::Signal(_) | Event::Stop) | Err(_) => break (None, Ok(())),
+                Ok(Event::Signal | Event::Stop) | Err(_) => break (None, Ok(())),
             }
         };
         self.end(answer)?;
@@ -227,7 +228,7 @@ impl Broker {
             }
             ToOutside::Switched { ticket, error } => {
                 if let Some(stream) = self.switches.remove(&ticket) {
-                    control::answer(stream, error.map_or(Ok(()), Err));
+                    control::answer(stream, &error.map_or(Ok(()), Err));
                 }
             }
         }
@@ -247,9 +248,8 @@ impl Broker {
         // The link's end of file says that the inside half is gone; only then is its parent gone, too.
         while Instant::now() < deadline {
             match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Event::InsideGone) | Err(_) => break,
                 // A second Ctrl-C does not wait.
-                Ok(Event::Signal(_)) => break,
+                Ok(Event::InsideGone | Event::Signal) | Err(_) => break,
                 Ok(_) => {}
             }
         }
@@ -258,16 +258,17 @@ impl Broker {
         let swept = sweep::leftovers(&self.root, &self.lock);
         let swept = if self.remove_root { swept.and_then(|()| self.root.remove(&self.lock)) } else { swept };
         if let Some(stream) = answer {
-            control::answer(stream, swept.as_ref().map(|()| ()).map_err(Error::report));
+            control::answer(stream, &swept.as_ref().copied().map_err(Error::report));
         }
         swept
     }
 }
 
-fn spawn_inside(root: &Root, options: &Options, link: UnixStream) -> Result<Child> {
+fn spawn_inside(root: &Root, options: &Options, api_port: u16, link: UnixStream) -> Result<Child> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("mini-cluster").arg("__enter").arg("--root").arg(root.dir());
     command.arg("--nodes").arg(options.nodes.to_string());
+    command.arg("--api-port").arg(api_port.to_string());
     command.arg("--parent").arg(std::process::id().to_string());
     if let Some(grace) = options.node_grace {
         command.arg("--grace-ms").arg(grace.as_millis().to_string());
@@ -297,8 +298,8 @@ fn watch_signals(events: mpsc::Sender<Event>) -> Result<()> {
     }
     signals.thread_block().map_err(|errno| Error::system("block signals", errno))?;
     std::thread::spawn(move || {
-        while let Ok(signal) = signals.wait() {
-            if events.send(Event::Signal(signal)).is_err() {
+        while signals.wait().is_ok() {
+            if events.send(Event::Signal).is_err() {
                 return;
             }
         }

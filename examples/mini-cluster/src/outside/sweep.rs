@@ -14,29 +14,34 @@ const DYING: Duration = Duration::from_secs(3);
 
 /// Removes everything that only a running cluster needs. The caller holds the lock, so none runs.
 pub(super) fn leftovers(root: &Root, lock: &RunLock) -> Result<()> {
-    remove_cgroups(&root.cgroup());
+    remove_cgroups(root);
     root.sweep(lock)
 }
 
 /// Removes the cluster's cgroups in every hierarchy. A process that is just dying holds its own for a moment.
-fn remove_cgroups(name: &str) {
-    let Ok(host) = Host::probe() else { return };
-    let mounts: BTreeSet<PathBuf> =
-        host.cgroups.v1.values().cloned().chain(host.cgroups.v2.iter().map(|unified| unified.mount.clone())).collect();
+fn remove_cgroups(root: &Root) {
     let deadline = Instant::now() + DYING;
-    for mount in mounts {
-        let group = mount.join(name.trim_start_matches('/'));
+    for group in cgroups(root) {
         while group.exists() && !remove_group(&group) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
+/// The cluster's cgroups that exist, one per hierarchy.
+pub(crate) fn cgroups(root: &Root) -> Vec<PathBuf> {
+    let Ok(host) = Host::probe() else { return Vec::new() };
+    let (v1, v2) = (host.cgroups.v1.into_values(), host.cgroups.v2.into_iter().map(|unified| unified.mount));
+    let mounts: BTreeSet<PathBuf> = v1.chain(v2).collect();
+    let groups = mounts.into_iter().map(|mount| mount.join(root.cgroup().trim_start_matches('/')));
+    groups.filter(|group| group.exists()).collect()
+}
+
 /// Removes a group and all below it; says whether all are gone.
 fn remove_group(group: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(group) else { return true };
     let below = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let all = below.map(|entry| remove_group(&entry.path())).fold(true, |all, one| all && one);
+    let all = below.map(|entry| remove_group(&entry.path())).filter(|gone| !gone).count() == 0;
     all && std::fs::remove_dir(group).is_ok()
 }
 

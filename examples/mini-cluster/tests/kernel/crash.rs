@@ -27,7 +27,7 @@ fn round(folder: &Cluster, seed: u64, before: &Traces) -> Outcome {
     folder.apply(WEB)?;
     std::thread::sleep(Duration::from_millis(random % 1500));
     let halves = processes_of(&folder.root())?;
-    let wanted = if seed % 2 == 0 { "--announce" } else { "__inside" };
+    let wanted = if seed.is_multiple_of(2) { "--announce" } else { "__inside" };
     let victim = halves.iter().find(|(_, line)| line.contains(wanted)).ok_or("no half to kill")?;
     kill(Pid::from_raw(victim.0), Signal::SIGKILL)?;
     // The next command, whenever it comes, tells the truth: nothing runs here.
