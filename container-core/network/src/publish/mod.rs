@@ -5,6 +5,8 @@
 //! or cannot help (a foreign firewall, an outer namespace): those reach the socket, and the proxy carries them.
 
 mod proxy;
+#[cfg(test)]
+mod proxy_tests;
 mod reserve;
 mod tcp;
 mod udp;

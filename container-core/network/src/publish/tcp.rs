@@ -19,8 +19,15 @@ const STACK: usize = 64 << 10;
 /// The open connections of one port: both ends each, so that they can be cut.
 #[derive(Default)]
 struct Connections {
-    open: Mutex<BTreeMap<u64, [TcpStream; 2]>>,
+    open: Mutex<Open>,
     fewer: Condvar,
+}
+
+#[derive(Default)]
+struct Open {
+    streams: BTreeMap<u64, [TcpStream; 2]>,
+    /// The proxy has ended: a connection that was about to begin must not.
+    ended: bool,
 }
 
 /// Serves one port until stopped, then cuts its connections.
@@ -60,7 +67,14 @@ impl Connections {
         client.set_nonblocking(false)?;
         let server = TcpStream::connect_timeout(&SocketAddr::V4(target), PATIENCE)?;
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        self.lock().insert(number, [client.try_clone()?, server.try_clone()?]);
+        let both = [client.try_clone()?, server.try_clone()?];
+        {
+            let mut open = self.lock();
+            if open.ended {
+                return Ok(());
+            }
+            open.streams.insert(number, both);
+        }
         std::thread::scope(|scope| {
             let builder = std::thread::Builder::new().stack_size(STACK);
             let back = builder.spawn_scoped(scope, || copy(&server, client));
@@ -68,14 +82,14 @@ impl Connections {
                 copy(client, &server);
             }
         });
-        self.lock().remove(&number);
+        self.lock().streams.remove(&number);
         self.fewer.notify_one();
         Ok(())
     }
 
     fn wait_for_room(&self) {
         let open = self.lock();
-        drop(self.fewer.wait_timeout_while(open, PATIENCE, |open| open.len() >= MOST));
+        drop(self.fewer.wait_timeout_while(open, PATIENCE, |open| open.streams.len() >= MOST));
     }
 
     /// No file descriptor is left: one connection must end before the next can begin.
@@ -84,12 +98,14 @@ impl Connections {
     }
 
     fn cut(&self) {
-        for stream in self.lock().values().flatten() {
+        let mut open = self.lock();
+        open.ended = true;
+        for stream in open.streams.values().flatten() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, [TcpStream; 2]>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
