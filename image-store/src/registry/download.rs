@@ -14,8 +14,9 @@ use super::client::{Session, deepest, is_transient};
 use super::run::Events;
 use super::{Progress, Stage};
 use crate::digest::Hasher;
-use crate::layer::Decompressor;
+use crate::layer::{Decompressor, Markers};
 use crate::manifest::Descriptor;
+use crate::snapshot::Written;
 use crate::store::BlobWriter;
 use crate::{Digest, Error, Result, Store};
 
@@ -28,22 +29,28 @@ const ATTEMPTS: u32 = 5;
 /// Progress is reported at most every so many bytes.
 const REPORT: u64 = 256 << 10;
 
-/// Fetches a layer and verifies both its digests.
+/// A layer to fetch.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) layer: Descriptor,
+    pub(super) diff_id: Digest,
+    /// Also unpack it on the way, with these marks.
+    pub(super) unpack: Option<Markers>,
+}
+
+/// Fetches a layer and verifies both its digests. Gives its name, and its entries if they were to be unpacked.
 pub(super) async fn layer(
     session: Session,
     store: Store,
-    layer: Descriptor,
-    diff_id: Digest,
+    wanted: Wanted,
     events: Events,
-) -> Result<()> {
+) -> Result<(Digest, Option<Written>)> {
+    let layer = wanted.layer.clone();
     let report = |stage, done| {
         let _ = events.send(Progress { blob: layer.digest, stage, done, total: layer.size });
     };
     let (sender, receiver) = channel(PIECES);
-    let writing = tokio::task::spawn_blocking({
-        let layer = layer.clone();
-        move || write(&store, receiver, &layer, diff_id)
-    });
+    let writing = tokio::task::spawn_blocking(move || write(&store, receiver, &wanted));
     let fetched = fetch(&session, &layer, sender, |done| report(Stage::Moving, done)).await;
     let written = writing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     // The disk's trouble, or what the writer found wrong, may have made the other half stop.
@@ -52,9 +59,9 @@ pub(super) async fn layer(
     {
         return Err(error);
     }
-    written?;
+    let written = written?;
     report(Stage::Complete, layer.size);
-    Ok(())
+    Ok((layer.digest, written))
 }
 
 /// Why a download ended early.
@@ -147,30 +154,41 @@ async fn pause(attempt: u32) {
 }
 
 /// The blocking half: everything that happens to the bytes once they are here.
-fn write(store: &Store, receiver: Receiver<Bytes>, layer: &Descriptor, diff_id: Digest) -> Result<()> {
+fn write(store: &Store, receiver: Receiver<Bytes>, wanted: &Wanted) -> Result<Option<Written>> {
+    let layer = &wanted.layer;
     let subject = format!("layer {}", layer.digest.short());
     let mut tee = Tee { receiver, writer: store.blob_writer()?, piece: Bytes::new(), failed: None };
-    let unpacked = diff_id_of(&mut tee, store.limits.layer_bytes);
+    let unpacked = unpack(store, &mut tee, wanted, &subject);
     // What follows the compressed stream belongs to the blob too.
     let rest = io::copy(&mut tee, &mut io::sink());
     if let Some(error) = tee.failed {
         return Err(error);
     }
-    if let Err(error) = rest.as_ref() {
-        return Err(Error::layer(&subject, error.to_string()));
-    }
+    rest.map_err(|error| Error::layer(&subject, error.to_string()))?;
     let (expected, writer) = ((layer.digest, layer.size), tee.writer);
     // A wrong blob is called wrong before anybody wonders about what is in it.
     writer.verify(expected, &subject)?;
-    let found = unpacked.map_err(|error| Error::layer(&subject, error.to_string()))?;
-    if found != diff_id {
-        return Err(Error::WrongDigest { subject: format!("{subject} (uncompressed)"), expected: diff_id, found });
-    }
-    writer.commit(store, Some(expected), &subject).map(drop)
+    let written = unpacked?;
+    writer.commit(store, Some(expected), &subject)?;
+    Ok(written)
 }
 
-fn diff_id_of(tee: &mut Tee, limit: u64) -> io::Result<Digest> {
-    let mut plain = Decompressor::new(tee)?;
+/// Verifies the uncompressed content, and unpacks it if that is wanted.
+fn unpack(store: &Store, tee: &mut Tee, wanted: &Wanted, subject: &str) -> Result<Option<Written>> {
+    let invalid = |error: io::Error| Error::layer(subject, error.to_string());
+    let plain = Decompressor::new(tee).map_err(invalid)?;
+    if let Some(markers) = wanted.unpack {
+        return store.write_layer(plain, wanted.diff_id, markers, subject).map(Some);
+    }
+    let found = diff_id_of(plain, store.limits.layer_bytes).map_err(invalid)?;
+    if found == wanted.diff_id {
+        return Ok(None);
+    }
+    let subject = format!("{subject} (uncompressed)");
+    Err(Error::WrongDigest { subject, expected: wanted.diff_id, found })
+}
+
+fn diff_id_of(mut plain: impl Read, limit: u64) -> io::Result<Digest> {
     let (mut hasher, mut buffer) = (Hasher::default(), vec![0_u8; 128 << 10]);
     loop {
         match plain.read(&mut buffer) {

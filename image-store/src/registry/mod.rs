@@ -146,8 +146,8 @@ impl Store {
     /// `UnknownImage`, `NoPlatform`, `Denied`, `Unreachable`, `Registry`, `WrongDigest`, `WrongSize`, `Invalid`, `Io`.
     /// After an error nothing of the image is visible.
     pub fn pull(&self, registry: &Registry, name: &crate::Reference, options: &PullOptions<'_>) -> Result<Pulled> {
-        let platform = options.platform.as_ref();
-        run::run(options.progress, |events| pull::pull(self, registry, name, platform, events))
+        let how = (options.platform.as_ref(), options.unpack);
+        run::run(options.progress, |events| pull::pull(self, registry, name, how, events))
     }
 
     /// Sends an image under `name`; blobs that the registry has are not sent. Returns the digest it has there, which

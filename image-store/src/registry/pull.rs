@@ -3,17 +3,22 @@
 //! A lease pins everything on the way, so that a sweep meanwhile takes nothing away; the name comes last, so that an
 //! image is whole or unknown.
 
+use std::collections::BTreeMap;
+
 use oci_distribution::RegistryOperation;
 use oci_distribution::errors::DigestError;
 use tokio::task::JoinSet;
 
 use super::client::Session;
+use super::download::{self, Wanted};
 use super::run::Events;
-use super::{Progress, Registry, Stage, download};
+use super::{Progress, Registry, Stage};
+use crate::layer::Markers;
 use crate::manifest::{
     DOCKER_LIST, DOCKER_MANIFEST, Descriptor, Document, Index, LARGEST_DOCUMENT, Manifest, OCI_INDEX, OCI_MANIFEST,
     is_manifest,
 };
+use crate::snapshot::Written;
 use crate::store::{Lease, check_layer_count};
 use crate::{Digest, Error, Image, ImageConfig, Platform, Reference, Result, Store};
 
@@ -27,13 +32,18 @@ const PARALLEL: usize = 4;
 pub struct PullOptions<'a> {
     /// The platform; by default that of this program.
     pub platform: Option<Platform>,
+    /// Also unpack the layers, while they arrive: then [`Store::unpack`] has nothing left to do.
+    pub unpack: bool,
     /// Is called, on the calling thread, for everything that happens to a layer.
     pub progress: Option<&'a dyn Fn(Progress)>,
 }
 
 impl std::fmt::Debug for PullOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PullOptions").field("platform", &self.platform).finish_non_exhaustive()
+        f.debug_struct("PullOptions")
+            .field("platform", &self.platform)
+            .field("unpack", &self.unpack)
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,7 +63,7 @@ pub(super) async fn pull(
     store: &Store,
     registry: &Registry,
     name: &Reference,
-    platform: Option<&Platform>,
+    (platform, unpack): (Option<&Platform>, bool),
     events: Events,
 ) -> Result<Pulled> {
     let session = Session::open(registry, name, RegistryOperation::Pull).await?;
@@ -64,6 +74,9 @@ pub(super) async fn pull(
         && (image.digest == digest || image.pulled == Some(digest))
         && platform.is_none_or(|wanted| *wanted == image.config.platform())
     {
+        if unpack {
+            store.unpack(image)?;
+        }
         return Ok(Pulled { image: image.clone(), digest, changed: false });
     }
     let lease = store.lease()?;
@@ -72,7 +85,9 @@ pub(super) async fn pull(
     let parsed = ImageConfig::from_json(&config)?;
     check_layer_count(chosen.digest, &chosen.manifest, &parsed)?;
     check_platform(name, &parsed, platform)?;
-    fetch_layers(&session, store, &lease, &chosen.manifest, &parsed, &events).await?;
+    let markers = if unpack { Some(store.markers()?) } else { None };
+    let wanted = list_layers(store, &lease, &chosen.manifest, &parsed, markers, &events)?;
+    let written = fetch_layers(&session, store, wanted, &events).await?;
     for document in [&config, &chosen.bytes] {
         lease.pin(store, Digest::of(document))?;
         store.put_blob(document)?;
@@ -80,6 +95,9 @@ pub(super) async fn pull(
     let descriptor = Descriptor::of(&chosen.manifest.media_type, &chosen.bytes);
     let mut image = store.load_manifest(&descriptor)?;
     image.pulled = (named != image.digest).then_some(named);
+    if unpack {
+        store.unpack_with(&image, written)?;
+    }
     store.tag(&image, name)?;
     let image = store.resolve(&image.digest.to_string())?;
     let changed = before.is_none_or(|before| before.digest != image.digest);
@@ -182,37 +200,45 @@ async fn fetch_config(session: &Session, descriptor: &Descriptor) -> Result<Vec<
     Ok(bytes)
 }
 
-async fn fetch_layers(
-    session: &Session,
+/// The layers that the store lacks, each once.
+fn list_layers(
     store: &Store,
     lease: &Lease,
     manifest: &Manifest,
     config: &ImageConfig,
+    unpack: Option<Markers>,
     events: &Events,
-) -> Result<()> {
-    let report = |layer: &Descriptor, stage| {
-        let _ = events.send(Progress { blob: layer.digest, stage, done: 0, total: layer.size });
-    };
-    let mut waiting: Vec<(&Descriptor, Digest)> = Vec::new();
+) -> Result<Vec<Wanted>> {
+    let mut list: Vec<Wanted> = Vec::new();
     for (layer, diff_id) in manifest.layers.iter().zip(&config.diff_ids) {
-        if lease.pin(store, layer.digest)? {
-            report(layer, Stage::Exists);
-        } else if !waiting.iter().any(|(other, _)| other.digest == layer.digest) {
-            report(layer, Stage::Waiting);
-            waiting.push((layer, *diff_id));
+        let stage = if lease.pin(store, layer.digest)? { Stage::Exists } else { Stage::Waiting };
+        let known = list.iter().any(|wanted| wanted.layer.digest == layer.digest);
+        if !known {
+            let _ = events.send(Progress { blob: layer.digest, stage, done: 0, total: layer.size });
+        }
+        if stage == Stage::Waiting && !known {
+            list.push(Wanted { layer: layer.clone(), diff_id: *diff_id, unpack });
         }
     }
-    let mut running = JoinSet::new();
-    let mut waiting = waiting.into_iter();
+    Ok(list)
+}
+
+async fn fetch_layers(
+    session: &Session,
+    store: &Store,
+    wanted: Vec<Wanted>,
+    events: &Events,
+) -> Result<BTreeMap<Digest, Written>> {
+    let (mut running, mut waiting) = (JoinSet::new(), wanted.into_iter());
+    let mut written = BTreeMap::new();
     loop {
         while running.len() < PARALLEL
-            && let Some((layer, diff_id)) = waiting.next()
+            && let Some(wanted) = waiting.next()
         {
-            running.spawn(download::layer(session.clone(), store.clone(), layer.clone(), diff_id, events.clone()));
+            running.spawn(download::layer(session.clone(), store.clone(), wanted, events.clone()));
         }
-        match running.join_next().await {
-            None => return Ok(()),
-            Some(outcome) => outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?,
-        }
+        let Some(outcome) = running.join_next().await else { return Ok(written) };
+        let (digest, entries) = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        written.extend(entries.map(|entries| (digest, entries)));
     }
 }

@@ -42,8 +42,9 @@ fn round_trip(storage: Storage) -> Outcome {
 
     let to = place()?;
     let progress = |event| stages.borrow_mut().push(event);
-    let options = PullOptions { progress: Some(&progress), ..PullOptions::default() };
+    let options = PullOptions { progress: Some(&progress), unpack: true, ..PullOptions::default() };
     let pulled = ok(to.store.pull(&registry, &remote, &options))?;
+    assert_eq!(count(&to.store, "snapshots"), 2);
     assert_eq!((pulled.image.digest, pulled.image.id, pulled.changed), (image.digest, image.id, true));
     let snapshot = ok(to.store.unpack(&pulled.image))?;
     assert_eq!(std::fs::read_to_string(snapshot.lower[0].join("srv/app"))?, "#!/bin/sh\necho hello\n");

@@ -38,7 +38,7 @@ pub(super) fn fetch(
             said(&format!("{}: {word}", event.blob.short()));
         }
     };
-    let options = PullOptions { platform, progress: Some(&progress) };
+    let options = PullOptions { platform, unpack: true, progress: Some(&progress) };
     let pulled = engine.store().pull(&registry()?, &reference, &options)?;
     said(&format!("Digest: {}", pulled.digest));
     let status = if pulled.changed { "Downloaded newer image for" } else { "Image is up to date for" };

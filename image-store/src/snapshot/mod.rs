@@ -4,17 +4,20 @@
 //! under. Its files are not synced one by one; instead, after another boot, a snapshot without the mark `synced` (see
 //! [`Store::settle`]) is not believed and is unpacked again. So speed does not cost safety.
 
+mod write;
+
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, XattrFlags, mkdirat, setxattr};
+use rustix::fs::{XattrFlags, setxattr};
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Hasher;
+use self::write::Missing;
+pub(crate) use self::write::Written;
 use crate::error::At as _;
-use crate::layer::{Applied, Decompressor, Markers, Root, apply};
-use crate::manifest::Descriptor;
+use crate::layer::Markers;
 use crate::store::{Image, Store, Working, write_whole};
 use crate::{Digest, Error, Result};
 
@@ -75,17 +78,31 @@ impl Store {
     /// # Errors
     /// `Invalid` for a layer that breaks its format or tries to leave its folder, `WrongDigest`, `Io`.
     pub fn unpack(&self, image: &Image) -> Result<Snapshot> {
+        self.unpack_with(image, BTreeMap::new())
+    }
+
+    /// The same when some layers, named by their blobs, have been written already.
+    pub(crate) fn unpack_with(&self, image: &Image, mut written: BTreeMap<Digest, Written>) -> Result<Snapshot> {
         let lease = self.lease()?;
         lease.pin(self, image.digest)?;
         let markers = self.markers()?;
+        let chain = chain_ids(&image.config.diff_ids);
+        let folders: Vec<PathBuf> = chain.iter().map(|chain| self.snapshot_path(*chain, markers)).collect();
+        let mut missing = Vec::new();
+        for ((layer, diff_id), folder) in image.layers.iter().zip(&image.config.diff_ids).zip(&folders) {
+            if self.valid_meta(folder).is_none() {
+                let written = written.remove(&layer.digest);
+                missing.push(Missing { layer, diff_id: *diff_id, folder, written });
+            }
+        }
+        self.write_missing(&mut missing, markers)?;
+        let mut missing = missing.into_iter().peekable();
         let mut snapshot =
             Snapshot { lower: Vec::new(), userxattr: markers == Markers::User, shortfalls: Shortfalls::default() };
-        let chain = chain_ids(&image.config.diff_ids);
-        for ((layer, diff_id), chain) in image.layers.iter().zip(&image.config.diff_ids).zip(chain) {
-            let folder = self.snapshot_path(chain, markers);
-            let meta = match self.valid_meta(&folder) {
-                Some(meta) => meta,
-                None => self.unpack_layer(layer, *diff_id, &folder, markers, &snapshot.lower)?,
+        for folder in &folders {
+            let meta = match missing.next_if(|missing| missing.folder == folder) {
+                Some(missing) => self.complete(missing, &snapshot.lower)?,
+                None => self.valid_meta(folder).ok_or_else(|| vanished(folder))?,
             };
             if meta.opaque_root {
                 snapshot.lower.clear();
@@ -128,7 +145,7 @@ impl Store {
     }
 
     /// Which marks overlay will understand: found out by setting one.
-    fn markers(&self) -> Result<Markers> {
+    pub(crate) fn markers(&self) -> Result<Markers> {
         let probe = Working::create(&self.ingest_dir())?;
         let set = setxattr(probe.path(), Markers::Trusted.opaque(), b"n", XattrFlags::empty());
         Ok(if set.is_ok() { Markers::Trusted } else { Markers::User })
@@ -140,85 +157,13 @@ impl Store {
         let believed = meta.boot_id == boot_id() || folder.join("synced").exists();
         (meta.format == FORMAT && believed).then_some(meta)
     }
+}
 
-    fn unpack_layer(
-        &self,
-        layer: &Descriptor,
-        diff_id: Digest,
-        target: &Path,
-        markers: Markers,
-        below: &[PathBuf],
-    ) -> Result<Meta> {
-        let working = Working::create(&self.ingest_dir())?;
-        let fs = working.path().join("fs");
-        mkdirat(CWD, &fs, Mode::RWXU).at("make folder", &fs)?;
-        let root = Root::open(&fs)?;
-        let subject = format!("layer {}", layer.digest.short());
-        let applied = self.write_layer(layer, diff_id, &root, markers, &subject)?;
-        let lower: Vec<Root> = below.iter().map(|path| Root::open(path)).collect::<Result<_>>()?;
-        let applied = applied.finish(&root, &lower, &subject)?;
-        let shortfalls = Shortfalls {
-            squashed: applied.shortfalls.squashed,
-            devices: applied.shortfalls.devices,
-            xattrs: applied.shortfalls.xattrs,
-        };
-        let meta = Meta { format: FORMAT, diff_id, boot_id: boot_id(), opaque_root: applied.opaque_root, shortfalls };
-        let path = working.path().join("meta.json");
-        std::fs::write(&path, serde_json::to_vec(&meta).unwrap_or_default()).at("write", &path)?;
-        self.publish(working, target)?;
-        Ok(meta)
-    }
-
-    fn write_layer(
-        &self,
-        layer: &Descriptor,
-        diff_id: Digest,
-        root: &Root,
-        markers: Markers,
-        subject: &str,
-    ) -> Result<Applied> {
-        let blob = self.open_blob(layer.digest)?;
-        let plain = Decompressor::new(blob).at("read", self.blob_path(layer.digest))?;
-        let mut hashed = Hashed { inner: plain, hasher: Hasher::default(), limit: self.limits.layer_bytes };
-        let applied = apply(&mut hashed, root, markers, self.limits, subject)?;
-        let found = hashed.hasher.finish();
-        if found != diff_id {
-            let subject = format!("{subject} (uncompressed)");
-            return Err(Error::WrongDigest { subject, expected: diff_id, found });
-        }
-        Ok(applied)
-    }
-
-    /// Renames a complete snapshot into place. Whoever comes second uses what the first one made.
-    fn publish(&self, working: Working, target: &Path) -> Result<()> {
-        let _lock = self.lock()?;
-        if self.valid_meta(target).is_some() {
-            return Ok(());
-        }
-        self.discard(target)?;
-        working.rename(target)
-    }
+fn vanished(folder: &Path) -> Error {
+    let source = io::Error::new(io::ErrorKind::NotFound, "somebody removed it meanwhile");
+    Error::Io { doing: "use snapshot", path: folder.to_owned(), source }
 }
 
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
-/// Hashes what is read through it, and stops at a limit.
-struct Hashed<R> {
-    inner: R,
-    hasher: Hasher,
-    limit: u64,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        // Headers and padding come on top of the content that the limit is about.
-        if self.hasher.bytes() > self.limit.saturating_mul(2).saturating_add(1 << 30) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is larger than the limit"));
-        }
-        Ok(count)
-    }
 }
