@@ -151,6 +151,63 @@ pub enum Error {
         /// The text.
         text: String,
     },
+    /// A file of the state directory is not what this version writes.
+    #[error("{} is not readable by this version: {reason}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No container matches.
+    #[error("No such container: {reference}")]
+    NoSuchContainer {
+        /// The name or id as it was given.
+        reference: String,
+    },
+    /// Several containers match a short id.
+    #[error("multiple IDs found with provided prefix: {reference}")]
+    AmbiguousContainer {
+        /// The prefix as it was given.
+        reference: String,
+    },
+    /// The name belongs to another container.
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{by}\". You have to remove (or \
+         rename) that container to be able to reuse that name."
+    )]
+    NameInUse {
+        /// The name.
+        name: String,
+        /// The id of its owner.
+        by: String,
+    },
+    /// The name has characters that a name may not have.
+    #[error("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    BadName {
+        /// The name as it was given.
+        name: String,
+    },
+    /// The container is not in a state that allows the step.
+    #[error("{message}")]
+    WrongState {
+        /// One clause that names the container and the step.
+        message: String,
+    },
+    /// The supervisor reported that a request failed.
+    #[error("{message}")]
+    Refused {
+        /// Its words.
+        message: String,
+        /// What a command line should exit with: 125, 126 or 127.
+        code: i32,
+    },
+    /// The supervisor went away before it answered.
+    #[error("the supervisor of container {id} ended before it answered")]
+    SupervisorGone {
+        /// The container.
+        id: String,
+    },
     /// A file could not be read or written.
     #[error("cannot {doing} {}", path.display())]
     Io {

@@ -100,11 +100,19 @@ pub(crate) fn reap(pidfd: BorrowedFd<'_>, block: bool) -> Result<Option<Ended>> 
     }
 }
 
+/// Milliseconds that a parent may take to reap its child.
+const TAKEN_WITHIN: u16 = 500;
+
 /// Not our child, or already reaped: wait for the descriptor, then ask it.
 fn stolen(pidfd: BorrowedFd<'_>, block: bool) -> Result<Option<Ended>> {
     let limit = if block { None } else { Some(Duration::ZERO) };
     if !ended_within(pidfd, limit)? {
         return Ok(None);
+    }
+    // The kernel gives the status away once the parent has taken it, which the descriptor tells by hanging up.
+    if clone::exit_of(pidfd).is_none() {
+        let mut fds = [PollFd::new(pidfd, PollFlags::empty())];
+        let _ = poll(&mut fds, PollTimeout::from(TAKEN_WITHIN));
     }
     Ok(Some(clone::exit_of(pidfd).map_or(Ended::Lost, decode)))
 }

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
 
 use super::dir::ContainerDir;
-use super::error::{Result, SupervisorError, io_at};
+use super::error::{Error, Result, io_at};
 use super::protocol::{Decoder, Frame, Reply, Request, put_request, put_stdin, put_stdin_end};
 
 /// How long a supervisor may take to open its socket.
@@ -85,8 +85,8 @@ impl Control {
         Self { stream, decoder: Decoder::default(), unsent: Vec::new(), kept: VecDeque::new(), dir: dir.clone() }
     }
 
-    fn gone(&self) -> SupervisorError {
-        SupervisorError::SupervisorGone { id: self.dir.id().to_owned() }
+    fn gone(&self) -> Error {
+        Error::SupervisorGone { id: self.dir.id().to_owned() }
     }
 
     /// Sends as much as the socket takes now. What it does not take stays and goes with the next call: a client that
@@ -194,7 +194,7 @@ impl Control {
         loop {
             match self.frame()? {
                 Frame::Reply(Reply::Failed { message, code }) => {
-                    return Err(SupervisorError::Refused { message, code });
+                    return Err(Error::Refused { message, code });
                 }
                 Frame::Reply(reply) => return Ok(reply),
                 _ => {}

@@ -31,7 +31,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::error::{Result, SupervisorError, io_at};
+use super::error::{Error, Result, io_at};
 use super::files::{Durability, Lock, read_json, sync_dir, write_json};
 use super::id;
 use super::names::{self, Names};
@@ -111,7 +111,7 @@ impl StateRoot {
         if let Some(id) = self.owner(reference.strip_prefix('/').unwrap_or(reference))? {
             return Ok(self.container(&id));
         }
-        let missing = || SupervisorError::NoSuchContainer { reference: reference.to_owned() };
+        let missing = || Error::NoSuchContainer { reference: reference.to_owned() };
         if !id::is_prefix(reference) {
             return Err(missing());
         }
@@ -119,7 +119,7 @@ impl StateRoot {
         match (matching.next(), matching.next()) {
             (Some(id), None) => Ok(self.container(&id)),
             (None, _) => Err(missing()),
-            (Some(_), Some(_)) => Err(SupervisorError::Ambiguous { reference: reference.to_owned() }),
+            (Some(_), Some(_)) => Err(Error::AmbiguousContainer { reference: reference.to_owned() }),
         }
     }
 
@@ -133,7 +133,7 @@ impl StateRoot {
     fn require_free(&self, name: &str) -> Result<()> {
         names::check(name)?;
         match self.owner(name)? {
-            Some(by) => Err(SupervisorError::NameInUse { name: name.to_owned(), by }),
+            Some(by) => Err(Error::NameInUse { name: name.to_owned(), by }),
             None => Ok(()),
         }
     }
@@ -287,7 +287,7 @@ impl ContainerDir {
     /// `NoSuchContainer`, `Corrupt`, or `Io`.
     pub fn definition(&self) -> Result<Definition> {
         read_json(&self.path.join(DEFINITION))?
-            .ok_or_else(|| SupervisorError::NoSuchContainer { reference: self.id().to_owned() })
+            .ok_or_else(|| Error::NoSuchContainer { reference: self.id().to_owned() })
     }
 
     /// Reads how the container was when that was last written. After a reboot: how it last ended.

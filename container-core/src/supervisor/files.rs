@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Result, SupervisorError, io_at};
+use super::error::{Error, Result, io_at};
 
 /// The version that this code writes.
 const FORMAT: u32 = 1;
@@ -43,7 +43,7 @@ struct Head {
 /// Writes `value` as the new content of `path`.
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T, durability: Durability) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(&Written { format: FORMAT, value })
-        .map_err(|error| SupervisorError::Corrupt { path: path.to_path_buf(), reason: error.to_string() })?;
+        .map_err(|error| Error::Corrupt { path: path.to_path_buf(), reason: error.to_string() })?;
     bytes.push(b'\n');
     write_whole(path, &bytes, durability)
 }
@@ -94,7 +94,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     };
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes).map_err(io_at("read", path))?;
-    let corrupt = |reason: String| SupervisorError::Corrupt { path: path.to_path_buf(), reason };
+    let corrupt = |reason: String| Error::Corrupt { path: path.to_path_buf(), reason };
     let head: Head = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
     if head.format != FORMAT {
         return Err(corrupt(format!("format {} instead of {FORMAT}", head.format)));

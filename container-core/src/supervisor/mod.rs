@@ -27,7 +27,6 @@ mod words;
 pub use client::Control;
 pub use dir::{ContainerDir, StateRoot};
 pub use embedding::{Embedding, Failure, chain};
-pub use error::{Result, SupervisorError};
 pub use files::Lock;
 pub use id::{is_id, is_prefix, new_id};
 pub use log::{Entry, Follow, LogDriver, LogOptions, LogQuery, LogReader, LogWriter};

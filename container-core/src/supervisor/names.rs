@@ -9,7 +9,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::error::{Result, SupervisorError, io_at};
+use super::error::{Error, Result, io_at};
 use super::files::{Durability, write_whole};
 use super::id::{is_id, random};
 use super::words::{ADJECTIVES, SURNAMES};
@@ -62,7 +62,7 @@ fn remove(path: &Path) -> Result<()> {
 
 /// Refuses what Docker refuses as a name.
 pub(crate) fn check(name: &str) -> Result<()> {
-    if is_valid(name) { Ok(()) } else { Err(SupervisorError::BadName { name: name.chars().take(200).collect() }) }
+    if is_valid(name) { Ok(()) } else { Err(Error::BadName { name: name.chars().take(200).collect() }) }
 }
 
 fn is_valid(name: &str) -> bool {

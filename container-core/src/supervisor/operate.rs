@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::client::Control;
 use super::dir::{ContainerDir, StateRoot};
-use super::error::{Result, SupervisorError};
+use super::error::{Error, Result};
 use super::protocol::{Reply, Request};
 use super::state::{State, Status};
 use crate::Signal;
@@ -104,7 +104,7 @@ impl<'a> Operator<'a> {
             Status::Running | Status::Restarting => return Ok(Started::Already),
             Status::Paused => {
                 let message = "cannot start a paused container, try unpause instead".to_owned();
-                return Err(SupervisorError::WrongState { message });
+                return Err(Error::WrongState { message });
             }
             _ => {}
         }
@@ -138,7 +138,7 @@ impl<'a> Operator<'a> {
         if let Some(mut control) = self.control(dir)? {
             let signal = signal.map(Signal::number);
             match control.ask(&Request::Restart { signal, timeout }) {
-                Err(SupervisorError::SupervisorGone { .. }) => {}
+                Err(Error::SupervisorGone { .. }) => {}
                 other => return other.map(|_| ()),
             }
         }
@@ -152,7 +152,7 @@ impl<'a> Operator<'a> {
     pub fn kill(&self, dir: &ContainerDir, signal: Signal) -> Result<()> {
         let definition = dir.definition()?;
         let id = &definition.id;
-        let not_running = || SupervisorError::WrongState {
+        let not_running = || Error::WrongState {
             message: format!("cannot kill container: {}: container {id} is not running", definition.name),
         };
         let mut control = self.control(dir)?.ok_or_else(not_running)?;
@@ -160,7 +160,7 @@ impl<'a> Operator<'a> {
         let ends =
             !definition.stop_signal_chosen || signal == Signal::KILL || signal.number() == definition.stop_signal;
         match control.ask(&Request::Signal { number: signal.number(), ends }) {
-            Err(SupervisorError::SupervisorGone { .. }) => Err(not_running()),
+            Err(Error::SupervisorGone { .. }) => Err(not_running()),
             other => other.map(|_| ()),
         }
     }
@@ -171,7 +171,7 @@ impl<'a> Operator<'a> {
     /// `WrongState`, `Refused` or `Io`.
     pub fn pause(&self, dir: &ContainerDir, pause: bool) -> Result<()> {
         let message = format!("Container {} is not running", dir.id());
-        let mut control = self.control(dir)?.ok_or(SupervisorError::WrongState { message })?;
+        let mut control = self.control(dir)?.ok_or(Error::WrongState { message })?;
         control.ask(if pause { &Request::Pause } else { &Request::Resume }).map(|_| ())
     }
 
@@ -185,7 +185,7 @@ impl<'a> Operator<'a> {
             match control.ask(&Request::Wait) {
                 Ok(Reply::Exited { code }) => return Ok(code),
                 // It was killed, or left in this moment: look again.
-                Ok(_) | Err(SupervisorError::SupervisorGone { .. }) => {}
+                Ok(_) | Err(Error::SupervisorGone { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -209,7 +209,7 @@ impl<'a> Operator<'a> {
             other => other?,
         };
         match self.root.remove(dir) {
-            Err(SupervisorError::NoSuchContainer { .. }) if force => Ok(()),
+            Err(Error::NoSuchContainer { .. }) if force => Ok(()),
             other => other,
         }
     }
@@ -224,7 +224,7 @@ impl<'a> Operator<'a> {
             Status::Restarting => "container is restarting: stop the container before removing or force remove",
             _ => "container is running: stop the container before removing or force remove",
         };
-        Err(SupervisorError::WrongState { message: format!("cannot remove container \"/{name}\": {why}") })
+        Err(Error::WrongState { message: format!("cannot remove container \"/{name}\": {why}") })
     }
 }
 
@@ -237,13 +237,13 @@ fn require(dir: &ContainerDir) -> Result<()> {
     if dir.exists() {
         return Ok(());
     }
-    Err(SupervisorError::NoSuchContainer { reference: dir.id().to_owned() })
+    Err(Error::NoSuchContainer { reference: dir.id().to_owned() })
 }
 
 /// A supervisor that leaves before it answers a stop has stopped its container.
 fn done_or_gone(reply: Result<Reply>) -> Result<()> {
     match reply {
-        Err(SupervisorError::SupervisorGone { .. }) | Ok(_) => Ok(()),
+        Err(Error::SupervisorGone { .. }) | Ok(_) => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -251,7 +251,7 @@ fn done_or_gone(reply: Result<Reply>) -> Result<()> {
 /// Waits for the answer to `Start`. Output of a very fast program may come first: it stays in the connection.
 fn wait_for_start(control: &mut Control) -> Result<()> {
     match control.first_reply()? {
-        Reply::Failed { message, code } => Err(SupervisorError::Refused { message, code }),
+        Reply::Failed { message, code } => Err(Error::Refused { message, code }),
         _ => Ok(()),
     }
 }

@@ -3,8 +3,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use container_core::supervisor::SupervisorError;
-
 /// A command's failure. Printed with its causes in one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,10 +22,7 @@ pub enum Error {
         /// Subject and reason.
         message: String,
     },
-    /// About a container's state.
-    #[error(transparent)]
-    Container(#[from] SupervisorError),
-    /// About running one.
+    /// About a container.
     #[error(transparent)]
     Runtime(#[from] container_core::Error),
     /// About images.
@@ -66,7 +61,7 @@ impl Error {
     #[must_use]
     pub fn program_code(&self) -> Option<u8> {
         let code = match self {
-            Self::Container(SupervisorError::Refused { code, .. }) => *code,
+            Self::Runtime(container_core::Error::Refused { code, .. }) => *code,
             Self::Runtime(error) => i32::from(error.docker_exit_code()),
             _ => return None,
         };

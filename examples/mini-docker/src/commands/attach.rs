@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use container_core::supervisor::protocol::{Frame, Reply, Request};
-use container_core::supervisor::{Control, Definition, Status, SupervisorError};
+use container_core::supervisor::{Control, Definition, Status};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::run::finish;
@@ -51,7 +51,7 @@ impl Peer for Supervised {
                 Frame::Output(stream, bytes) => events.push(Event::Output(stream, bytes)),
                 Frame::Reply(Reply::Exited { code }) => events.push(Event::Ended(code)),
                 Frame::Reply(Reply::Failed { message, code }) => {
-                    return Err(SupervisorError::Refused { message, code }.into());
+                    return Err(container_core::Error::Refused { message, code }.into());
                 }
                 _ => {}
             }

@@ -54,7 +54,7 @@ fn one(engine: &Engine, name: &str, containers: bool, images: bool) -> Result<Va
         match engine.see(name) {
             Ok(seen) => return Ok(container(engine, &seen)),
             Err(error) if !images => return Err(error),
-            Err(Error::Container(container_core::supervisor::SupervisorError::NoSuchContainer { .. })) => {}
+            Err(Error::Runtime(container_core::Error::NoSuchContainer { .. })) => {}
             Err(error) => return Err(error),
         }
     }

@@ -21,7 +21,7 @@ fn output_and_code() -> Outcome {
     let world = World::new()?;
     let did = world.run(&["run", "--rm", "base", "sh", "-c", "echo out; echo err >&2; exit 7"])?;
     same((did.code, did.out.as_str(), did.err.as_str()), (7, "out\n", "err\n"))?;
-    same(world.run(&["run", "--rm", "base", "sh", "-c", "sh -c 'kill -9 $$'"])?.code, 137)?;
+    same(world.run(&["run", "--rm", "base", "sh", "-c", "sh -c 'kill -9 $$'; exit $?"])?.code, 137)?;
     same(world.run(&["run", "--rm", "base", "true"])?.code, 0)?;
     same(world.ok(&["images", "--format", "{{.Repository}}:{{.Tag}}"])?, "base:latest".to_owned())
 }
