@@ -235,11 +235,11 @@ fn limits(flags: &CreateFlags) -> Result<Limits> {
         Some("-1") => Some(-1),
         Some(text) => Some(i64::try_from(parse_size(text).map_err(Error::usage)?).unwrap_or(i64::MAX)),
     };
-    if let (Some(memory), Some(swap)) = (memory, memory_swap.and_then(|swap| u64::try_from(swap).ok())) {
-        if swap < memory {
-            let message = "Minimum memoryswap limit should be larger than memory limit, see usage".to_owned();
-            return Err(Error::Refused { message });
-        }
+    if let (Some(memory), Some(swap)) = (memory, memory_swap.and_then(|swap| u64::try_from(swap).ok()))
+        && swap < memory
+    {
+        let message = "Minimum memoryswap limit should be larger than memory limit, see usage".to_owned();
+        return Err(Error::Refused { message });
     }
     Ok(Limits {
         memory,

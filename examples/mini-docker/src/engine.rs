@@ -175,7 +175,7 @@ impl Engine {
                 seen => all.push(seen?),
             }
         }
-        all.sort_by(|one, other| other.definition.created.cmp(&one.definition.created));
+        all.sort_by_key(|seen| std::cmp::Reverse(seen.definition.created));
         Ok(all)
     }
 }

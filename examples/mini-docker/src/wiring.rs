@@ -150,6 +150,7 @@ fn both_families(publish: &[PortMapping]) -> Vec<PortMapping> {
     all
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "handed to map_err")]
 fn failure(error: Error) -> Failure {
     let code = error.program_code().map_or(125, i32::from);
     Failure { code, ..Failure::new(&error) }

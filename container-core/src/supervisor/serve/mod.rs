@@ -153,10 +153,10 @@ impl<'a> Supervisor<'a> {
                 self.hear(*index);
             }
         }
-        if ready.contains(&Source::Input) {
-            if let Some(run) = &mut self.run {
-                run.streams.write();
-            }
+        if ready.contains(&Source::Input)
+            && let Some(run) = &mut self.run
+        {
+            run.streams.write();
         }
         let outputs = ready.iter().filter_map(|source| match source {
             Source::Output(index) => Some(*index),
@@ -181,10 +181,10 @@ impl<'a> Supervisor<'a> {
         for client in &mut self.clients {
             client.flush();
         }
-        if let Some(run) = &mut self.run {
-            if self.clients.iter().any(|client| client.gone && client.feeds_once) {
-                run.streams.end_input();
-            }
+        if let Some(run) = &mut self.run
+            && self.clients.iter().any(|client| client.gone && client.feeds_once)
+        {
+            run.streams.end_input();
         }
         self.clients.retain(|client| !client.gone);
     }

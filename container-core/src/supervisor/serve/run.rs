@@ -168,12 +168,12 @@ impl Supervisor<'_> {
             self.kill(Signal::KILL);
         }
         self.finish_run_if_drained();
-        if self.next_run.is_some_and(|at| at <= now) {
-            if let Err(failure) = self.start() {
-                self.note_line(&failure.message);
-                self.state.finished_at = Time::now();
-                self.end_for_good();
-            }
+        if self.next_run.is_some_and(|at| at <= now)
+            && let Err(failure) = self.start()
+        {
+            self.note_line(&failure.message);
+            self.state.finished_at = Time::now();
+            self.end_for_good();
         }
     }
 
@@ -185,10 +185,10 @@ impl Supervisor<'_> {
             return;
         }
         let ran = run.began.elapsed();
-        if let Some(run) = self.run.take() {
-            if let Err(error) = run.container.delete() {
-                self.note(&error);
-            }
+        if let Some(run) = self.run.take()
+            && let Err(error) = run.container.delete()
+        {
+            self.note(&error);
         }
         let _ = self.log.end_of_run(Time::now());
         self.take_away();

@@ -20,11 +20,11 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
 fn main() -> ExitCode {
-    if nix::unistd::geteuid().is_root() {
-        if let Err(error) = own_namespaces() {
-            eprintln!("cannot make namespaces for the tests: {error}");
-            return ExitCode::FAILURE;
-        }
+    if nix::unistd::geteuid().is_root()
+        && let Err(error) = own_namespaces()
+    {
+        eprintln!("cannot make namespaces for the tests: {error}");
+        return ExitCode::FAILURE;
     }
     let mut cases = Vec::new();
     cases.extend(run::cases());

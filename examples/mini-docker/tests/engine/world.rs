@@ -264,6 +264,7 @@ pub(crate) fn has(text: &str, part: &str) -> Result<(), Failed> {
 }
 
 /// Fails unless both are equal.
+#[expect(clippy::needless_pass_by_value, reason = "written in place by the cases")]
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Result<(), Failed> {
     if found == wanted { Ok(()) } else { Err(format!("found {found:?} instead of {wanted:?}").into()) }
 }
