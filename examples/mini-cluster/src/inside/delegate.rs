@@ -134,7 +134,7 @@ struct Log {
 
 impl Log {
     fn fill(&mut self) -> io::Result<()> {
-        let failed = |error: container_core::supervisor::SupervisorError| io::Error::other(chain(&error));
+        let failed = |error: container_core::Error| io::Error::other(chain(&error));
         while self.ready.is_empty() && !self.over {
             if let Some(entry) = self.reader.next_entry().map_err(failed)? {
                 if self.options.timestamps {
