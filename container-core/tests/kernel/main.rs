@@ -1,7 +1,10 @@
 //! Cases that need a real kernel: launches, limits, terminals, and what must not be possible inside.
 
+mod confined;
+mod host;
 mod join;
 mod life;
+mod limits;
 mod support;
 
 use std::process::ExitCode;
@@ -10,5 +13,10 @@ fn main() -> ExitCode {
     let mut cases = Vec::new();
     cases.extend(life::cases());
     cases.extend(join::cases());
-    test_lane::main(cases)
+    cases.extend(limits::cases());
+    cases.extend(confined::cases());
+    cases.extend(host::cases());
+    let code = test_lane::main(cases);
+    support::clean();
+    code
 }

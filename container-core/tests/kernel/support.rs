@@ -114,3 +114,11 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> R
 pub(crate) fn holds(condition: bool, what: impl Into<String>) -> Result<(), Failed> {
     if condition { Ok(()) } else { Err(what.into().into()) }
 }
+
+/// Removes what the cases made together. Statics are not dropped.
+pub(crate) fn clean() {
+    if let Ok(runtime) = Runtime::new() {
+        runtime.remove_cgroup_parent(&parent());
+    }
+    let _ = std::fs::remove_dir_all(base());
+}
