@@ -67,17 +67,55 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     length == 0 && difference == 0
 }
 
-/// Writes a kubeconfig that only its owner can read, whole or not at all.
+/// How kubectl is to reach a server.
+#[derive(Debug, Clone)]
+pub struct Kubeconfig<'a> {
+    /// Where it listens.
+    pub address: std::net::SocketAddr,
+    /// What it wants to see.
+    pub token: &'a Token,
+    /// The certificate that it shows, in PEM; without one it speaks plain HTTP, over which kubectl
+    /// sends the token as the password of the URL and can neither exec nor attach.
+    pub certificate: Option<&'a str>,
+}
+
+impl Kubeconfig<'_> {
+    fn text(&self) -> String {
+        let (address, token) = (self.address, self.token.reveal());
+        let cluster = match self.certificate {
+            None => format!("server: http://mini:{token}@{address}"),
+            Some(pem) => {
+                let data = base64::encode(pem.as_bytes());
+                format!("server: https://{address}\n    certificate-authority-data: {data}")
+            }
+        };
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: mini\nclusters:\n- name: mini\n  cluster:\n    \
+             {cluster}\ncontexts:\n- name: mini\n  context:\n    cluster: mini\n    user: mini\nusers:\n\
+             - name: mini\n  user:\n    token: {token}\n"
+        )
+    }
+}
+
+/// Writes a kubeconfig for plain HTTP; see [`Kubeconfig`] for what that cannot do.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
 pub fn write_kubeconfig(path: &Path, address: std::net::SocketAddr, token: &Token) -> Result<(), Error> {
-    let text = format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: mini\nclusters:\n- name: mini\n  cluster:\n    \
-         server: http://mini:{token}@{address}\ncontexts:\n- name: mini\n  context:\n    cluster: mini\n    \
-         user: mini\nusers:\n- name: mini\n  user:\n    token: {token}\n",
-        token = token.reveal()
-    );
+    Kubeconfig { address, token, certificate: None }.write(path)
+}
+
+impl Kubeconfig<'_> {
+    /// Writes the file so that only its owner can read it, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        write_private(path, &self.text())
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     let failed = |source| Error::Io { doing: format!("cannot write the kubeconfig {}", path.display()), source };
     let fresh = path.with_extension(format!("new-{}", std::process::id()));
     let written = (|| {

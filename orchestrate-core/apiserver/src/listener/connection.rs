@@ -65,27 +65,40 @@ pub(super) fn start(
 ) {
     let (served, alive) = (Arc::clone(served), alive.clone());
     tokio::spawn(async move {
-        let shared = Arc::clone(&served);
-        let service = service_fn(move |request| {
-            let served = Arc::clone(&shared);
-            async move { Ok::<_, Infallible>(answer(&served, request).await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(300))
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        tokio::pin!(connection);
-        // An error here is a client that went away: nobody is left to tell.
-        tokio::select! {
-            _ = &mut connection => {}
-            () = served.stop() => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
+        #[cfg(feature = "tls")]
+        if let Some(identity) = &served.options.identity {
+            let greeting = tokio::time::timeout(Duration::from_secs(10), identity.acceptor().accept(stream));
+            // Who cannot greet properly is no client of ours.
+            if let Ok(Ok(stream)) = greeting.await {
+                serve(served, stream).await;
             }
+            return;
         }
+        serve(served, stream).await;
         drop(alive);
     });
+}
+
+async fn serve(served: Arc<Served>, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+    let shared = Arc::clone(&served);
+    let service = service_fn(move |request| {
+        let served = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(&served, request).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(300))
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    // An error here is a client that went away: nobody is left to tell.
+    tokio::select! {
+        _ = &mut connection => {}
+        () = served.stop() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
 }
 
 async fn answer(served: &Arc<Served>, request: hyper::Request<Incoming>) -> hyper::Response<Out> {

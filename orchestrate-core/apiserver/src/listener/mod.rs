@@ -2,8 +2,8 @@
 //!
 //! The socket is handed in, so its owner decides who can reach it. Every connection runs on one
 //! runtime thread; requests take the engine's lock for microseconds, watches wait for its bell, and
-//! calls that end in a container go to the [`Delegate`]. TLS is absent on purpose: whoever needs it
-//! puts it in front.
+//! calls that end in a container go to the [`Delegate`]. With the feature `tls` the listener makes an
+//! identity of its own, which the kubeconfig vouches for.
 
 mod auth;
 mod body;
@@ -12,6 +12,8 @@ mod exec;
 mod exec_client;
 mod pods;
 mod shared;
+#[cfg(feature = "tls")]
+mod tls;
 mod ws;
 
 use std::io;
@@ -20,10 +22,12 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-pub use auth::{Token, write_kubeconfig};
+pub use auth::{Kubeconfig, Token, write_kubeconfig};
 pub use exec_client::{Duplex, Streams, exec};
 pub use pods::{Delegate, Exit, Session};
 pub use shared::{Clock, SharedApi};
+#[cfg(feature = "tls")]
+pub use tls::Identity;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -41,6 +45,9 @@ pub struct Options {
     pub token: Option<Token>,
     /// Who carries out logs, exec and port forwarding.
     pub delegate: Option<Arc<dyn Delegate>>,
+    /// Speak TLS as this identity.
+    #[cfg(feature = "tls")]
+    pub identity: Option<Identity>,
 }
 
 impl std::fmt::Debug for Options {
