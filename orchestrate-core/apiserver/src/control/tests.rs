@@ -95,12 +95,13 @@ fn a_namespace_goes_with_all_it_holds() {
 #[test]
 fn the_same_seed_gives_the_same_log() {
     let run = |seed| {
-        let mut sim = started(seed);
-        sim.patch(WEB, json!({ "spec": { "replicas": 5 } }));
-        sim.run_for(30_000);
+        let mut sim = Sim::new(seed, 2);
+        sim.post("/apis/apps/v1/namespaces/default/deployments", deployment(2));
+        sim.run_until(60_000, |sim| sim.ready() == 2);
+        sim.patch(WEB, json!({ "spec": { "replicas": 3 } }));
         let lost = sim.pods()[0]["spec"]["nodeName"].as_str().expect("placed").to_owned();
         sim.switch_off(&lost);
-        sim.run_for(120_000);
+        sim.run_for(30_000);
         sim.log
     };
     let first = run(7);

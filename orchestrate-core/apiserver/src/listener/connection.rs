@@ -27,10 +27,29 @@ const MAX_BODY: usize = 3 << 20;
 pub(super) struct Served {
     pub(super) api: SharedApi,
     pub(super) options: Options,
-    pub(super) stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
+    #[cfg(feature = "tls")]
+    identity: Option<super::Identity>,
 }
 
 impl Served {
+    pub(super) const fn new(api: SharedApi, options: Options, stopped: watch::Receiver<bool>) -> Self {
+        Self {
+            api,
+            options,
+            stopped,
+            #[cfg(feature = "tls")]
+            identity: None,
+        }
+    }
+
+    /// Speaks TLS from now on.
+    #[cfg(feature = "tls")]
+    pub(super) fn speaking_as(mut self, identity: super::Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
     /// Comes when the listener is to stop.
     pub(super) async fn stop(&self) {
         let mut stopped = self.stopped.clone();
@@ -66,7 +85,7 @@ pub(super) fn start(
     let (served, alive) = (Arc::clone(served), alive.clone());
     tokio::spawn(async move {
         #[cfg(feature = "tls")]
-        if let Some(identity) = &served.options.identity {
+        if let Some(identity) = &served.identity {
             let greeting = tokio::time::timeout(Duration::from_secs(10), identity.acceptor().accept(stream));
             // Who cannot greet properly is no client of ours.
             if let Ok(Ok(stream)) = greeting.await {

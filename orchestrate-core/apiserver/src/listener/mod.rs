@@ -45,9 +45,6 @@ pub struct Options {
     pub token: Option<Token>,
     /// Who carries out logs, exec and port forwarding.
     pub delegate: Option<Arc<dyn Delegate>>,
-    /// Speak TLS as this identity.
-    #[cfg(feature = "tls")]
-    pub identity: Option<Identity>,
 }
 
 impl std::fmt::Debug for Options {
@@ -90,23 +87,36 @@ impl Drop for Running {
 /// # Errors
 /// The socket cannot be used without blocking, or no thread can be made.
 pub fn spawn(api: SharedApi, socket: Socket, options: Options) -> io::Result<Running> {
+    start(socket, |stopped| connection::Served::new(api, options, stopped))
+}
+
+/// As [`spawn`], over TLS.
+///
+/// # Errors
+/// As [`spawn`].
+#[cfg(feature = "tls")]
+pub fn spawn_tls(api: SharedApi, socket: Socket, options: Options, identity: Identity) -> io::Result<Running> {
+    start(socket, |stopped| connection::Served::new(api, options, stopped).speaking_as(identity))
+}
+
+fn start(socket: Socket, serve: impl FnOnce(watch::Receiver<bool>) -> connection::Served) -> io::Result<Running> {
     let (stop, stopped) = watch::channel(false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     match &socket {
         Socket::Tcp(listener) => listener.set_nonblocking(true)?,
         Socket::Unix(listener) => listener.set_nonblocking(true)?,
     }
+    let served = Arc::new(serve(stopped));
     let thread = std::thread::Builder::new().name("apiserver".to_owned()).spawn(move || {
-        runtime.block_on(serve(api, socket, options, stopped));
+        runtime.block_on(accept(&served, socket));
         // Threads that read a container's output end with their container; do not wait for them.
         runtime.shutdown_background();
     })?;
     Ok(Running { stop, thread: Some(thread) })
 }
 
-/// Serves until `stopped` turns true; the async form of [`spawn`], for a caller with a runtime.
-pub async fn serve(api: SharedApi, socket: Socket, options: Options, stopped: watch::Receiver<bool>) {
-    let served = Arc::new(connection::Served { api, options, stopped });
+/// Serves until the listener is stopped.
+async fn accept(served: &Arc<connection::Served>, socket: Socket) {
     let (alive, mut all_gone) = tokio::sync::mpsc::channel::<()>(1);
     match socket {
         Socket::Tcp(listener) => {
@@ -114,13 +124,13 @@ pub async fn serve(api: SharedApi, socket: Socket, options: Options, stopped: wa
             while let Some(stream) = served.next(|| async { listener.accept().await.map(|(s, _)| s) }).await {
                 // Small answers should not wait for more to send with them.
                 let _ = stream.set_nodelay(true);
-                connection::start(&served, stream, &alive);
+                connection::start(served, stream, &alive);
             }
         }
         Socket::Unix(listener) => {
             let Ok(listener) = tokio::net::UnixListener::from_std(listener) else { return };
             while let Some(stream) = served.next(|| async { listener.accept().await.map(|(s, _)| s) }).await {
-                connection::start(&served, stream, &alive);
+                connection::start(served, stream, &alive);
             }
         }
     }

@@ -53,8 +53,11 @@ impl Bench {
         let certificate = identity.as_ref().map(Identity::pem);
         let kubeconfig = Kubeconfig { address, token: &known, certificate: certificate.as_deref() };
         kubeconfig.write(&folder.path().join("config"))?;
-        let options = Options { token, delegate: Some(std::sync::Arc::new(host::HostPods)), identity };
-        let running = listener::spawn(api.clone(), Socket::Tcp(socket), options)?;
+        let options = Options { token, delegate: Some(std::sync::Arc::new(host::HostPods)) };
+        let running = match identity {
+            Some(identity) => listener::spawn_tls(api.clone(), Socket::Tcp(socket), options, identity)?,
+            None => listener::spawn(api.clone(), Socket::Tcp(socket), options)?,
+        };
         host::add_node(&api);
         Ok(Self { folder, api, address, _running: running })
     }
