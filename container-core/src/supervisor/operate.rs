@@ -5,13 +5,18 @@
 //! So whatever was killed, the next command finds a legal state.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::client::Control;
 use super::dir::{ContainerDir, StateRoot};
 use super::error::{Error, Result};
+use super::files::Lock;
 use super::protocol::{Reply, Request};
 use super::state::{State, Status};
 use crate::Signal;
+
+/// How long a supervisor that was told to end may take.
+const GONE: Duration = Duration::from_secs(10);
 
 /// Carries out commands on the containers of one state root.
 pub struct Operator<'a> {
@@ -208,9 +213,33 @@ impl<'a> Operator<'a> {
             Err(_) if force && !dir.exists() => return Ok(()),
             other => other?,
         };
+        let _mark = match self.take_mark(dir, force) {
+            Err(_) if force && !dir.exists() => return Ok(()),
+            other => other?,
+        };
         match self.root.remove(dir) {
             Err(Error::NoSuchContainer { .. }) if force => Ok(()),
             other => other,
+        }
+    }
+
+    /// Becomes the one that no supervisor can come after. A command killed while it started a container leaves a
+    /// supervisor that is on its way: the state does not show it yet, the mark or a moment's patience does.
+    fn take_mark(&self, dir: &ContainerDir, force: bool) -> Result<Lock> {
+        let end = Instant::now() + GONE;
+        loop {
+            if let Some(mark) = dir.become_supervisor()? {
+                return Ok(mark);
+            }
+            self.require_force(dir, Status::Running, force)?;
+            if let Some(mut control) = Control::connect(dir)? {
+                done_or_gone(control.ask(&Request::Stop { signal: Some(Signal::KILL.number()), timeout: Some(0) }))?;
+            }
+            if Instant::now() > end {
+                let message = format!("container {}: its supervisor does not end", dir.id());
+                return Err(Error::WrongState { message });
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
