@@ -180,7 +180,9 @@ impl Error {
     }
 
     pub(crate) fn layer(subject: impl std::fmt::Display, reason: impl Into<String>) -> Self {
-        Self::Invalid { what: "layer", subject: subject.to_string(), reason: reason.into() }
+        let subject = subject.to_string();
+        let subject = subject.strip_prefix("layer ").unwrap_or(&subject).to_owned();
+        Self::Invalid { what: "layer", subject, reason: reason.into() }
     }
 
     pub(crate) fn manifest(subject: impl std::fmt::Display, reason: impl Into<String>) -> Self {
@@ -201,3 +203,6 @@ impl<T, E: Into<io::Error>> At<T> for std::result::Result<T, E> {
         self.map_err(|error| Error::Io { doing, path: path.as_ref().to_owned(), source: error.into() })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -240,9 +240,17 @@ impl Writer<'_> {
 
     fn clear(&mut self, parent: &OwnedFd, path: &SafePath) -> Result<()> {
         use std::os::fd::AsFd as _;
-        let gone = |other: &SafePath| other == path || other.is_below(path);
-        self.applied.folders.retain(|other, _| !gone(other));
-        self.applied.implied.retain(|other| !gone(other));
+        self.applied.folders.remove(path);
+        self.applied.implied.remove(path);
+        // What is below a folder stands together in the order of names.
+        let (first, end) = path.range_below();
+        while let Some((below, _)) = self.applied.folders.range(&first..&end).next() {
+            let below = below.clone();
+            self.applied.folders.remove(&below);
+        }
+        while let Some(below) = self.applied.implied.range(&first..&end).next().cloned() {
+            self.applied.implied.remove(&below);
+        }
         self.parent = None;
         remove_at(parent.as_fd(), path.name()).map_err(|errno| trouble(self.subject, path, "replace", errno))
     }

@@ -79,8 +79,9 @@ impl SafePath {
         Self(path)
     }
 
-    pub(crate) fn is_below(&self, folder: &Self) -> bool {
-        folder.is_root() || self.0.strip_prefix(folder.bytes()).is_some_and(|rest| rest.starts_with(b"/"))
+    /// The bounds of everything below this folder: from its name and `/` up to its name and the byte after that.
+    pub(crate) fn range_below(&self) -> (Self, Self) {
+        (Self([&self.0[..], b"/"].concat()), Self([&self.0[..], &[b'/' + 1]].concat()))
     }
 }
 

@@ -144,11 +144,13 @@ fn client(plain: bool, host: &str) -> Result<Client> {
         no_proxy: bypass.then(|| "localhost,127.0.0.0/8,::1".to_owned()),
         ..ClientConfig::default()
     };
-    let unsupported = |reason: String| Error::Unsupported { feature: "TLS".to_owned(), hint: reason };
-    // Without any certificate authority on the machine, the client's default half panics instead of failing.
+    let unsupported = |hint: String| Error::Unsupported { feature: "speaking to registries".to_owned(), hint };
+    let no_authorities =
+        || unsupported("this machine has no certificate authorities (install ca-certificates)".to_owned());
+    // Without them the client's other half panics where this one fails, so both are told as the same.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Client::try_from(config))) {
         Ok(Ok(client)) => Ok(client),
-        Ok(Err(error)) => Err(unsupported(deepest(&error))),
-        Err(_) => Err(unsupported("install the package ca-certificates".to_owned())),
+        Ok(Err(error)) if !deepest(&error).contains("No CA certificates") => Err(unsupported(deepest(&error))),
+        Ok(Err(_)) | Err(_) => Err(no_authorities()),
     }
 }

@@ -3,7 +3,7 @@
 use super::Store;
 use super::index::Entry;
 use crate::manifest::{Descriptor, Document, Manifest};
-use crate::{Digest, ImageConfig, Reference, Result};
+use crate::{Digest, Error, ImageConfig, Reference, Result};
 
 /// An image in the store: its names, its configuration, and the blobs that it is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +42,25 @@ impl Store {
     /// # Errors
     /// `Io`, or whatever is wrong with a manifest or configuration on disk.
     pub fn images(&self) -> Result<Vec<Image>> {
+        let mut entries = self.entries()?;
+        loop {
+            match self.load_all(&entries) {
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    // Somebody may have removed an image between the two looks.
+                    let now = self.entries()?;
+                    if now == entries {
+                        return self.load_all(&entries);
+                    }
+                    entries = now;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn load_all(&self, entries: &[Entry]) -> Result<Vec<Image>> {
         let mut images: Vec<Image> = Vec::new();
-        for entry in self.entries()? {
+        for entry in entries.iter().cloned() {
             if let Some(image) = images.iter_mut().find(|image| image.digest == entry.manifest.digest) {
                 image.names.extend(entry.name);
                 image.pulled = image.pulled.or(entry.pulled);
@@ -90,5 +107,5 @@ pub(crate) fn check_layer_count(digest: Digest, manifest: &Manifest, config: &Im
         return Ok(());
     }
     let reason = format!("it has {layers} layers, but its configuration names {diff_ids} diff ids");
-    Err(crate::Error::manifest(digest, reason))
+    Err(Error::manifest(digest, reason))
 }

@@ -42,8 +42,8 @@ impl Temporary {
                 other => other.at("create", &path)?,
             };
             let temporary = Self { file, path, keep: false };
-            flock(&temporary.file, FlockOperation::NonBlockingLockExclusive).ok();
-            // A sweeper may have come between creation and lock; then the file has no name any more.
+            // A sweeper may have come between creation and lock: it is waited for, and then the file has no name any more.
+            flock(&temporary.file, FlockOperation::LockExclusive).at("lock", &temporary.path)?;
             if temporary.file.metadata().at("inspect", &temporary.path)?.nlink() > 0 {
                 return Ok(temporary);
             }
@@ -138,9 +138,9 @@ impl Working {
                 other => other.at("make folder", &path)?,
             }
             let Ok(opened) = File::open(&path) else { continue };
-            // A sweeper may have come between creation and lock; then the folder has no name any more.
-            let locked = flock(&opened, FlockOperation::NonBlockingLockExclusive).is_ok();
-            if locked && opened.metadata().is_ok_and(|metadata| metadata.nlink() > 0) {
+            // A sweeper may have come between creation and lock: it is waited for, and then the folder has no name any more.
+            flock(&opened, FlockOperation::LockExclusive).at("lock", &path)?;
+            if opened.metadata().is_ok_and(|metadata| metadata.nlink() > 0) {
                 return Ok(Self { path, keep: false, _lock: opened });
             }
         }
