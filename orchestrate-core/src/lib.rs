@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod control;
 pub mod controllers;
 mod error;
 pub mod net;

@@ -90,6 +90,7 @@ pub struct World {
     by_uid: BTreeMap<String, Key>,
     by_owner: BTreeMap<String, BTreeSet<Key>>,
     by_node: BTreeMap<String, BTreeSet<Name>>,
+    deleting: BTreeSet<Key>,
 }
 
 macro_rules! each_table {
@@ -202,6 +203,11 @@ impl World {
         self.by_owner.get(uid).into_iter().flatten()
     }
 
+    /// The objects whose deletion was asked for.
+    pub fn deleting(&self) -> impl Iterator<Item = &Key> {
+        self.deleting.iter()
+    }
+
     /// Every uid that is named as an owner, with the objects that name it.
     pub fn owners(&self) -> impl Iterator<Item = (&str, &BTreeSet<Key>)> {
         self.by_owner.iter().map(|(uid, keys)| (uid.as_str(), keys))
@@ -221,6 +227,9 @@ impl World {
 
     fn index(&mut self, key: &Key, object: &Object) {
         let meta = object.meta();
+        if meta.is_deleting() {
+            self.deleting.insert(key.clone());
+        }
         if !meta.uid.is_empty() {
             self.by_uid.insert(meta.uid.clone(), key.clone());
         }
@@ -233,6 +242,7 @@ impl World {
     }
 
     fn unindex(&mut self, key: &Key) {
+        self.deleting.remove(key);
         let Some(meta) = self.meta(key) else { return };
         let uid = meta.uid.clone();
         let owners: Vec<String> = meta.owner_references.iter().map(|o| o.uid.clone()).collect();

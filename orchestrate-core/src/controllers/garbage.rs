@@ -28,12 +28,12 @@ pub(super) fn reconcile(world: &World) -> Plan {
         }
     }
     let mut waiting = Vec::new();
-    for key in Kind::ALL.iter().flat_map(|kind| world.keys(*kind)) {
-        let Some(meta) = world.meta(&key).filter(|m| m.is_deleting()) else { continue };
+    for key in world.deleting() {
+        let Some(meta) = world.meta(key) else { continue };
         if has(meta, ORPHAN) {
-            orphan(world, &key, meta, &mut plan);
+            orphan(world, key, meta, &mut plan);
         } else if has(meta, FOREGROUND) {
-            waiting.push(key);
+            waiting.push(key.clone());
         }
     }
     release_foreground(world, &waiting, &mut plan);

@@ -3,7 +3,6 @@
 //! Rules kept: uid and resourceVersion preconditions, generation counts changes of the spec only, status and spec are
 //! apart, finalizers and grace periods delay deletion. Validation, defaults and watches are absent (see `apiserver`).
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -33,7 +32,6 @@ pub struct Store {
     pub world: World,
     version: u64,
     uids: u64,
-    touched: BTreeSet<Key>,
 }
 
 impl Store {
@@ -73,15 +71,14 @@ impl Store {
         }
     }
 
-    /// The keys that changed since the last call.
-    pub fn take_touched(&mut self) -> BTreeSet<Key> {
-        std::mem::take(&mut self.touched)
+    /// A number that grows with every change.
+    pub const fn version(&self) -> u64 {
+        self.version
     }
 
     fn set(&mut self, mut object: Object) {
         self.version += 1;
         object.meta_mut().resource_version = self.version.to_string();
-        self.touched.insert(object.key());
         self.world.apply(Change::Set(object));
     }
 
@@ -114,7 +111,6 @@ impl Store {
 
     fn remove(&mut self, key: &Key) {
         self.version += 1;
-        self.touched.insert(key.clone());
         self.world.apply(Change::Remove(key.clone()));
     }
 

@@ -12,8 +12,9 @@ mod events;
 mod tests;
 
 use orchestrate_core::action::Note;
-use orchestrate_core::controllers::{Policy, reconcile};
-use orchestrate_core::schedule::{QueuePolicy, Scheduler};
+use orchestrate_core::control::Control;
+use orchestrate_core::controllers::Policy;
+use orchestrate_core::schedule::QueuePolicy;
 use orchestrate_core::{Action, Change, Key, Kind, Object, Time, World};
 use serde_json::Value;
 
@@ -30,8 +31,7 @@ const RETRY_AFTER: Millis = 1000;
 #[derive(Debug)]
 pub struct ControlPlane {
     world: World,
-    policy: Policy,
-    scheduler: Option<Scheduler>,
+    control: Control,
     seen: Option<u64>,
     events: events::Recorder,
 }
@@ -70,14 +70,14 @@ impl ControlPlane {
     /// A control plane with these knobs, and a scheduler with upstream's.
     #[must_use]
     pub fn new(policy: Policy) -> Self {
-        let scheduler = Some(Scheduler::default());
-        Self { world: World::default(), policy, scheduler, seen: None, events: events::Recorder::default() }
+        let control = Control::new(policy, Some(QueuePolicy::default()));
+        Self { world: World::default(), control, seen: None, events: events::Recorder::default() }
     }
 
     /// Schedules with these knobs, or not at all.
     #[must_use]
     pub fn with_scheduler(mut self, policy: Option<QueuePolicy>) -> Self {
-        self.scheduler = policy.map(Scheduler::new);
+        self.control.schedule_with(policy);
         self
     }
 
@@ -127,11 +127,7 @@ impl ControlPlane {
     }
 
     fn decide(&mut self, now: Millis) -> orchestrate_core::Plan {
-        let mut plan = reconcile(&self.world, &self.policy, Time(now));
-        if let Some(scheduler) = &mut self.scheduler {
-            plan.merge(scheduler.step(&self.world, Time(now)));
-        }
-        plan
+        self.control.decide(&self.world, Time(now))
     }
 
     /// Brings the world up to the store.
