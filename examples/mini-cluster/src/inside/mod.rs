@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use apiserver::listener::{Options, Running, Socket, Token};
+use apiserver::listener::{self, Kubeconfig, Options, Running, Socket, Token, spawn_tls};
 use apiserver::{ApiServer, Config};
 use container_core::Runtime;
 use container_network::Subnet;
@@ -244,20 +244,26 @@ fn start_load_balancer(hub: &Hub, outside: &Arc<Sender>) -> Result<()> {
     thread.spawn(run).map(drop).map_err(|source| Error::system("start the load balancer", source))
 }
 
-/// Serves the API: to whoever may open the state folder, and with a token to the host's port.
+/// Serves the API: to whoever may open the state folder, and with TLS and a token to the host's port.
 fn listen(root: &Root, hub: &Hub, reach: Reach, port: u16) -> Result<[Running; 2]> {
     let failed = |source| Error::system("serve the API", source);
     let token = Token::random().map_err(failed)?;
+    let identity = listener::Identity::self_signed(crate::node::clock::now().0).map_err(failed)?;
+    let certificate = identity.pem();
     let open = Options { token: None, delegate: Some(Arc::new(reach)) };
     let guarded = Options { token: Some(token.clone()), ..open.clone() };
-    let serve = |path: PathBuf, options| {
+    let bind = |path: PathBuf| {
         let socket = UnixListener::bind(&path).at("bind", &path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).at("close to others", &path)?;
-        apiserver::listener::spawn(hub.api().clone(), Socket::Unix(socket), options).map_err(failed)
+        Ok(Socket::Unix(socket))
     };
-    let running = [serve(root.api_socket(), open)?, serve(root.guarded_api_socket(), guarded)?];
+    let running = [
+        listener::spawn(hub.api().clone(), bind(root.api_socket())?, open).map_err(failed)?,
+        spawn_tls(hub.api().clone(), bind(root.guarded_api_socket())?, guarded, identity).map_err(failed)?,
+    ];
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    apiserver::listener::write_kubeconfig(&root.kubeconfig(), address, &token)
+    Kubeconfig { address, token: &token, certificate: Some(&certificate) }
+        .write(&root.kubeconfig())
         .map_err(|error| Error::library("write the kubeconfig", error))?;
     Ok(running)
 }
