@@ -178,6 +178,8 @@ fn broker_main(own_arguments: usize, directory: &Path) -> Result<()> {
         Some(namespaces) => namespaces,
         None => Namespaces::create(own_arguments)?,
     };
+    // Nor may the folder that it happened to start in be kept from being unmounted.
+    let _ = std::env::set_current_dir("/");
     let path = socket_path(&handle);
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).map_err(Error::io("listen on", directory.join("outer.sock")))?;
