@@ -146,7 +146,19 @@ impl Container {
     /// Lists the container's processes, as the caller's pid namespace numbers them.
     #[must_use]
     pub fn pids(&self) -> Vec<i32> {
-        self.group.pids()
+        if self.group.is_empty() { self.namespace_pids() } else { self.group.pids() }
+    }
+
+    /// Without groups: every process in the first one's pid namespace.
+    fn namespace_pids(&self) -> Vec<i32> {
+        let space = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let Some(own) = space(self.handle.pid) else { return Vec::new() };
+        if self.template.namespaces & NamespaceKind::Pid.flag() == 0 {
+            return vec![self.handle.pid];
+        }
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(|pid| space(*pid).as_ref() == Some(&own)).collect()
     }
 
     /// Changes limits while it runs.

@@ -109,6 +109,10 @@ impl Container {
         let spec = self.joined_spec(&exec)?;
         let mut launch = Launch::new(spec, Rootfs::Path("/".into()));
         (launch.stdio, launch.pty) = (exec.stdio, exec.pty);
+        // What the container went on without, its further processes do too.
+        if !self.not_enforced.is_empty() {
+            launch.missing = crate::Missing::Degrade;
+        }
         let input = Input {
             spec: &launch.spec,
             host: &self.host,

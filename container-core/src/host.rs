@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
+use crate::spec::IdMapping;
 use crate::{Error, Result};
 
 /// What the machine offers and who we are on it.
@@ -23,6 +24,10 @@ pub struct Host {
     pub gid: u32,
     /// This process already lives in a user namespace that is not the machine's first.
     pub user_namespace: bool,
+    /// User ids that exist here.
+    pub uid_map: Vec<IdMapping>,
+    /// Group ids that exist here.
+    pub gid_map: Vec<IdMapping>,
     /// Supplementary groups may be set.
     pub setgroups: bool,
     /// Capabilities that may be held at all.
@@ -77,11 +82,14 @@ impl Host {
                 hint: "mount_setattr needs Linux 5.12".to_owned(),
             });
         }
+        let uid_map = read("/proc/self/uid_map")?;
         Ok(Self {
             kernel,
             uid: geteuid().as_raw(),
             gid: getegid().as_raw(),
-            user_namespace: !maps_everything(&read("/proc/self/uid_map")?),
+            user_namespace: !maps_everything(&uid_map),
+            uid_map: id_map(&uid_map),
+            gid_map: id_map(&read("/proc/self/gid_map")?),
             setgroups: read("/proc/self/setgroups").map_or(true, |text| text.trim() != "deny"),
             bounding: hex(&status, "CapBnd:"),
             effective: hex(&status, "CapEff:"),
@@ -173,6 +181,14 @@ fn kernel_version(release: &str) -> (u32, u32) {
 
 fn maps_everything(map: &str) -> bool {
     map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+fn id_map(text: &str) -> Vec<IdMapping> {
+    let numbers = |line: &str| -> Option<IdMapping> {
+        let mut numbers = line.split_whitespace().map(|word| word.parse().ok());
+        Some(IdMapping { container_id: numbers.next()??, host_id: numbers.next()??, size: numbers.next()?? })
+    };
+    text.lines().filter_map(numbers).collect()
 }
 
 fn hex(status: &str, field: &str) -> u64 {

@@ -3,6 +3,7 @@
 use container_child::op::Op;
 
 use super::Input;
+use crate::options::Missing;
 use crate::plan::Builder;
 use crate::{caps, seccomp};
 
@@ -86,7 +87,11 @@ pub(super) fn user(input: &Input<'_>, b: &mut Builder) {
         let list = b.list(&user.additional_gids);
         b.op(Op::Groups { list }, "process.user.additionalGids");
     } else if !user.additional_gids.is_empty() {
-        b.problem("process.user.additionalGids", "cannot be set in a user namespace that denies setgroups");
+        let field = "process.user.additionalGids";
+        match input.launch.missing {
+            Missing::Degrade => b.not_enforced.push(field.to_owned()),
+            Missing::Refuse => b.problem(field, "cannot be set in a user namespace that denies setgroups"),
+        }
     }
     let sets = sets(input);
     let (keep, keep_high) = halves(sets.bounding);

@@ -69,6 +69,7 @@ pub fn compile(id: &ContainerId, launch: &Launch, host: &Host, parked: bool) -> 
     let mut plan = builder.finish(command, input.spec.process.cwd.clone())?;
     plan.clone_flags = namespaces::clone_flags(&input, cgroup.as_ref());
     plan.maps = namespaces::id_maps(&input)?;
+    plan.not_enforced.extend(cgroup.iter().flat_map(|cgroup| cgroup.not_enforced.clone()));
     plan.cgroup = cgroup;
     plan.setgroups = input.setgroups;
     Ok(plan)

@@ -86,29 +86,37 @@ pub(super) fn names(input: &Input<'_>, b: &mut Builder) {
 
 /// The maps of a new user namespace. Without any given, the caller becomes root inside.
 pub(super) fn id_maps(input: &Input<'_>) -> Result<Option<IdMaps>> {
+    let (host, linux) = (input.host, &input.spec.linux);
     if !input.makes(NamespaceKind::User) {
-        return Ok(None);
+        // In a joined one only the kernel knows.
+        let here = IdMaps { uid: host.uid_map.clone(), gid: host.gid_map.clone(), deny_setgroups: false };
+        return if input.joins(NamespaceKind::User) { Ok(None) } else { mapped(input, &here).map(|()| None) };
     }
-    let linux = &input.spec.linux;
     let single = |id| vec![IdMapping { container_id: 0, host_id: id, size: 1 }];
     let or_single = |given: &Vec<IdMapping>, id| if given.is_empty() { single(id) } else { given.clone() };
     let maps = IdMaps {
-        uid: or_single(&linux.uid_mappings, input.host.uid),
-        gid: or_single(&linux.gid_mappings, input.host.gid),
-        deny_setgroups: !input.host.is_root(),
+        uid: or_single(&linux.uid_mappings, host.uid),
+        gid: or_single(&linux.gid_mappings, host.gid),
+        deny_setgroups: !host.is_root(),
     };
-    let mapped = |maps: &[IdMapping], id: u32| {
-        maps.iter()
-            .any(|map| id >= map.container_id && u64::from(id) < u64::from(map.container_id) + u64::from(map.size))
+    mapped(input, &maps)?;
+    Ok(Some(maps))
+}
+
+/// Root, without whom nothing can be set up, and the program's own user must exist.
+fn mapped(input: &Input<'_>, maps: &IdMaps) -> Result<()> {
+    let holds = |maps: &[IdMapping], id: u32| {
+        let end = |map: &IdMapping| u64::from(map.container_id) + u64::from(map.size);
+        maps.iter().any(|map| id >= map.container_id && u64::from(id) < end(map))
     };
     let user = &input.spec.process.user;
-    if mapped(&maps.uid, 0) && mapped(&maps.gid, 0) && mapped(&maps.uid, user.uid) && mapped(&maps.gid, user.gid) {
-        return Ok(Some(maps));
+    if [0, user.uid].iter().all(|id| holds(&maps.uid, *id)) && [0, user.gid].iter().all(|id| holds(&maps.gid, *id)) {
+        return Ok(());
     }
     Err(Error::Unsupported {
         feature: format!("user {}:{} inside the container", user.uid, user.gid),
-        hint: "the user namespace maps neither; give uidMappings and gidMappings that hold 0 and the user's ids \
-               (an ordinary user needs newuidmap and subordinate ids for more than one)"
+        hint: "the user namespace does not map it; more than one id needs uidMappings and gidMappings, and for an \
+               ordinary user newuidmap and subordinate ids"
             .to_owned(),
     })
 }

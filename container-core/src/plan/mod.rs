@@ -52,6 +52,7 @@ pub struct LaunchPlan {
     pub(crate) command: String,
     pub(crate) cwd: String,
     pub(crate) setgroups: bool,
+    pub(crate) not_enforced: Vec<String>,
 }
 
 impl LaunchPlan {
@@ -76,7 +77,7 @@ impl LaunchPlan {
     /// What the machine cannot enforce although the specification asks for it.
     #[must_use]
     pub fn not_enforced(&self) -> &[String] {
-        self.cgroup.as_ref().map_or(&[], |cgroup| &cgroup.not_enforced)
+        &self.not_enforced
     }
 
     /// Lays the plan out as the stub maps it. `fds` are the numbers of [`FdNeed`]s in order.
@@ -115,6 +116,8 @@ pub(crate) struct Builder {
     arena: Vec<u8>,
     pub(crate) slots: Vec<String>,
     pub(crate) problems: Vec<Problem>,
+    /// What is asked for and cannot be had here, where the caller goes on without it.
+    pub(crate) not_enforced: Vec<String>,
 }
 
 impl Builder {
@@ -204,6 +207,7 @@ impl Builder {
             command,
             cwd,
             setgroups: false,
+            not_enforced: self.not_enforced,
         })
     }
 }

@@ -20,6 +20,9 @@ impl fmt::Display for LaunchPlan {
         if let Some(cgroup) = &self.cgroup {
             write!(f, "{cgroup}")?;
         }
+        for what in &self.not_enforced {
+            writeln!(f, "not enforced: {what}")?;
+        }
         for (index, need) in self.fds.iter().enumerate() {
             writeln!(f, "fd{index} {need}")?;
         }

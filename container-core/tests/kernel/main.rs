@@ -5,6 +5,7 @@ mod host;
 mod join;
 mod life;
 mod limits;
+mod rootless;
 mod support;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     cases.extend(limits::cases());
     cases.extend(confined::cases());
     cases.extend(host::cases());
+    cases.extend(rootless::cases());
     let code = test_lane::main(cases);
     support::clean();
     code

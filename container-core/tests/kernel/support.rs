@@ -12,10 +12,10 @@ use test_lane::{Failed, Need};
 /// What nearly every case needs.
 pub(crate) const ROOT: &[Need] = &[Need::Root, Need::Path("/bin/busybox")];
 
-const APPLETS: [&str; 30] = [
+const APPLETS: [&str; 32] = [
     "sh", "cat", "echo", "ls", "id", "true", "false", "sleep", "mount", "hostname", "pwd", "stat", "mknod", "dd",
     "env", "kill", "test", "touch", "mkdir", "head", "tail", "tty", "stty", "readlink", "wc", "grep", "ps", "ln",
-    "chmod", "unshare",
+    "chmod", "unshare", "tr", "umount",
 ];
 
 /// One base folder for all cases: layers are only read.
