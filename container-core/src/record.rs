@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Group;
-use crate::{Container, ContainerId, Result, Signal};
+use crate::{Container, ContainerId, Result};
 
 /// A container as another process can find it: never by pid alone, which may belong to somebody else by now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,12 +40,7 @@ impl Record {
     /// # Errors
     /// `Io` names the group that stayed.
     pub fn clean(&self) -> Result<()> {
-        if !self.group.pids().is_empty() {
-            // A frozen process cannot die.
-            let _ = self.group.freeze(false);
-            self.group.signal(Signal::KILL)?;
-        }
-        self.group.remove()
+        self.group.clean()
     }
 }
 

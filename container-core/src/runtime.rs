@@ -51,6 +51,16 @@ impl Runtime {
         compile(&id, launch, &self.host, true)
     }
 
+    /// The control groups that a launch would make. Who must be able to clean up after being killed in the middle of
+    /// a launch writes them down first.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), for the limits.
+    pub fn groups(&self, id: &ContainerId, launch: &Launch) -> Result<Group> {
+        let plan = crate::cgroup::compile(id, launch, &self.host)?;
+        Ok(plan.as_ref().map(Group::planned).unwrap_or_default())
+    }
+
     /// Sets a container up to the last step before its program begins.
     ///
     /// # Errors

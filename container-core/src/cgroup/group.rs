@@ -62,6 +62,32 @@ impl Group {
         Ok(made)
     }
 
+    /// The groups that a plan would make, to be remembered before they are.
+    #[must_use]
+    pub(crate) fn planned(plan: &CgroupPlan) -> Self {
+        let mut planned = Self::default();
+        for group in &plan.groups {
+            match group.v1_controller() {
+                Some(controller) => planned.v1.push((controller.to_owned(), group.folder())),
+                None => planned.v2 = Some(group.folder()),
+            }
+        }
+        planned
+    }
+
+    /// Ends the processes in the groups and removes them.
+    ///
+    /// # Errors
+    /// `Io` names the group that stayed.
+    pub fn clean(&self) -> Result<()> {
+        if !self.pids().is_empty() {
+            // A frozen process cannot die.
+            let _ = self.freeze(false);
+            self.signal(Signal::KILL)?;
+        }
+        self.remove()
+    }
+
     /// Opens the file by which a thread joins a v1 group.
     pub(crate) fn tasks(&self, controller: &str) -> Result<OwnedFd> {
         let folder = self.v1.iter().find(|(name, _)| name == controller).map(|(_, folder)| folder);

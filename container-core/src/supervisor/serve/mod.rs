@@ -4,7 +4,7 @@
 //! pidfd, restarts by policy, carries out what clients ask, and ends with the container. Everything
 //! that must not be lost is on disk before anybody is told, so it may be killed at any instruction:
 //!
-//! 1. `state.json` says that a launch is under way (so that left-overs are looked for)
+//! 1. `state.json` says that a launch is under way, and which control groups it will make
 //! 2. launch: the first process exists and waits before its program
 //! 3. `state.json` names the process; 4. attach the network; 5. start; 6. `state.json` says running
 //! 7. the program ends: detach, delete, then `exit.json` (synced), then `state.json`, then clients

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Supervisor;
 use super::client::Awaits;
 use super::streams::Streams;
+use crate::cgroup::Group;
 use crate::supervisor::embedding::Failure;
 use crate::supervisor::policy::{Decision, Ended, RestartMachine};
 use crate::supervisor::protocol::{Reply, Stream};
@@ -63,7 +64,9 @@ impl Supervisor<'_> {
             self.start_may_follow = false;
             return;
         }
-        if let Some(Err(error)) = record.map(|record| record.clean()) {
+        let launching: Option<Group> = serde_json::from_value(self.state.record["launching"].clone()).ok();
+        let cleaned = record.map(|record| record.clean()).or_else(|| Some(launching?.clean()));
+        if let Some(Err(error)) = cleaned {
             self.note(&error);
         }
         self.take_away();
@@ -80,9 +83,7 @@ impl Supervisor<'_> {
     pub(super) fn start(&mut self) -> Result<(), Failure> {
         self.next_run = None;
         self.definition = self.dir.definition().map_err(|error| Failure::new(&error))?;
-        self.state.record = serde_json::json!({ "launching": true });
         self.state.error.clear();
-        self.dir.write_state(&self.state).map_err(|error| Failure::new(&error))?;
         let launched = self.launch();
         if let Err(failure) = &launched {
             self.take_away();
@@ -101,6 +102,9 @@ impl Supervisor<'_> {
         let (mut streams, launch) =
             Streams::open(&self.definition, &self.dir, launch).map_err(|error| as_failure(&error))?;
         let id = ContainerId::new(self.definition.id.as_str())?;
+        let groups = self.embedding.runtime().groups(&id, &launch)?;
+        self.state.record = serde_json::json!({ "launching": groups });
+        self.dir.write_state(&self.state).map_err(|error| Failure::new(&error))?;
         let container = self.embedding.runtime().create(&id, launch)?;
         let started = self.attach_and_start(&container, &mut streams);
         if started.is_err() {
