@@ -1,4 +1,4 @@
-//! Kubernetes as pure logic: objects, scheduler, reconcilers, node, network, simulation.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod action;
