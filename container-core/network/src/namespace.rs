@@ -61,6 +61,14 @@ impl Namespace {
         })
     }
 
+    /// Brings its loopback link up, as a namespace that somebody else made lacks it.
+    ///
+    /// # Errors
+    /// `Kernel` when the namespace cannot be joined or its links not changed.
+    pub fn loopback_up(&self) -> Result<()> {
+        self.run(|| crate::netlink::Links::open()?.up("lo"))?
+    }
+
     /// A path that leads to the namespace while this value lives and for this process only, as `setns` users and
     /// runtime specs want it.
     #[must_use]

@@ -144,7 +144,8 @@ impl StateRoot {
     /// `NameInUse`, `BadName`, or `Io`; nothing is left behind then.
     pub fn create(&self, definition: &mut Definition) -> Result<ContainerDir> {
         let _lock = self.lock_names()?;
-        self.empty_trash()?;
+        // What cannot be deleted now is tried again by whoever comes next.
+        let _ = self.empty_trash();
         if definition.name.is_empty() {
             definition.name = self.free_made_up_name()?;
         }

@@ -86,6 +86,12 @@ fn details(flags: &CreateFlags, image: &Image, short_id: &str) -> Result<Details
 fn network_mode(text: &str) -> Result<NetworkMode> {
     match text {
         "bridge" | "default" => Ok(NetworkMode::Bridge),
+        "host" if crate::outer::is_rootless() => Err(Error::Refused {
+            message:
+                "--network host needs root: without it, containers live in a network namespace of their own, where \
+                      the host's is not"
+                    .to_owned(),
+        }),
         "host" => Ok(NetworkMode::Host),
         "none" => Ok(NetworkMode::None),
         other => Err(Error::Refused { message: format!("network {other} not found: there are bridge, host and none") }),

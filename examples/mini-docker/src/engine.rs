@@ -167,7 +167,8 @@ impl Engine {
     /// # Errors
     /// `Container`.
     pub fn see_all(&self) -> Result<Vec<Seen>> {
-        self.state.tidy()?;
+        // What cannot be deleted now stays in the trash for the next command; the list is right without it.
+        let _ = self.state.tidy();
         let mut all = Vec::new();
         for id in self.state.ids()? {
             match self.see(&id) {
@@ -180,7 +181,11 @@ impl Engine {
     }
 }
 
-fn default_root() -> Result<PathBuf> {
+/// Where a user's containers are when nobody says otherwise.
+///
+/// # Errors
+/// `Usage` when an ordinary user has no home.
+pub(crate) fn default_root() -> Result<PathBuf> {
     if nix::unistd::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/mini-docker"));
     }

@@ -20,6 +20,7 @@ mod error;
 pub mod files;
 pub mod flags;
 pub mod launch;
+pub mod outer;
 pub mod session;
 pub mod text;
 pub mod wiring;

@@ -6,10 +6,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mini_docker::cli::{Cli, Command};
-use mini_docker::{Error, commands};
+use mini_docker::{Error, commands, outer};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // First of all, while there is one thread: an ordinary user's helpers and supervisors live in other namespaces.
+    if let Some(code) = outer::helper() {
+        return code;
+    }
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output and is no failure.
@@ -18,7 +22,8 @@ fn main() -> ExitCode {
         }
     };
     let otherwise = if matches!(cli.command, Command::Run(_) | Command::Supervise { .. }) { 125 } else { 1 };
-    match commands::carry_out(cli) {
+    let done = outer::enter_if_needed(&mut cli).and_then(|outer| commands::carry_out(cli, outer));
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             commands::tell(&error);

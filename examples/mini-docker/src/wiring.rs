@@ -7,7 +7,8 @@ use std::sync::Mutex;
 
 use container_core::supervisor::{ContainerDir, Definition, Embedding, Failure};
 use container_core::{Container, Launch, NamespaceKind, Runtime};
-use container_network::{Attachment, LocalBinder, Namespace, PortMapping, PortProxy, Reservation};
+use container_network::outer::OuterNamespace;
+use container_network::{Attachment, Binder, LocalBinder, Namespace, PortMapping, PortProxy, Reservation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -50,6 +51,8 @@ impl Attached {
 pub struct Wiring {
     engine: Engine,
     runtime: Runtime,
+    /// Where an ordinary user's containers live.
+    outer: Option<OuterNamespace>,
     /// The proxies of this supervisor's container.
     proxy: Mutex<Option<PortProxy>>,
 }
@@ -59,8 +62,13 @@ impl Wiring {
     ///
     /// # Errors
     /// `Runtime` when the kernel lacks what containers need.
-    pub fn new(engine: Engine) -> Result<Self> {
-        Ok(Self { engine, runtime: Runtime::new()?, proxy: Mutex::new(None) })
+    pub fn new(engine: Engine, outer: Option<OuterNamespace>) -> Result<Self> {
+        Ok(Self { engine, runtime: Runtime::new()?, outer, proxy: Mutex::new(None) })
+    }
+
+    /// Ports are bound where people look for them: outside.
+    fn binder(&self) -> &dyn Binder {
+        self.outer.as_ref().map_or(&LocalBinder, |outer| outer.broker() as &dyn Binder)
     }
 
     fn prepare(&self, definition: &Definition, dir: &ContainerDir) -> Result<Launch> {
@@ -74,10 +82,15 @@ impl Wiring {
 
     fn attach(&self, definition: &Definition, dir: &ContainerDir, container: &Container) -> Result<Attached> {
         let details = Details::of(definition, dir)?;
-        if details.network != NetworkMode::Bridge {
+        if details.network == NetworkMode::Host {
             return Ok(Attached::default());
         }
-        let reservation = Reservation::bind(&LocalBinder, &both_families(&details.publish))?;
+        let inside = Namespace::from(container.namespace(NamespaceKind::Network)?);
+        inside.loopback_up()?;
+        if details.network == NetworkMode::None {
+            return Ok(Attached::default());
+        }
+        let reservation = Reservation::bind(self.binder(), &both_families(&details.publish))?;
         let ports = reservation.mappings();
         let network = self.engine.network()?;
         let attachment = Attachment {
@@ -86,7 +99,6 @@ impl Wiring {
             aliases: vec![definition.name.clone()],
             ports: ports.clone(),
         };
-        let inside = Namespace::from(container.namespace(NamespaceKind::Network)?);
         self.engine.free_places(&network, &definition.id)?;
         let endpoint = network.attach(&inside, &attachment)?;
         files::write(dir.path(), &details, Some((endpoint.address, endpoint.gateway)))?;
@@ -117,7 +129,7 @@ impl Wiring {
     fn take_over(&self, attachment: &Value) -> Result<()> {
         let attached = Attached::of(attachment);
         let Some(address) = attached.address.filter(|_| !attached.ports.is_empty()) else { return Ok(()) };
-        self.hold_proxy(Reservation::bind(&LocalBinder, &attached.ports)?, address)
+        self.hold_proxy(Reservation::bind(self.binder(), &attached.ports)?, address)
     }
 
     fn detach(&self, definition: &Definition, dir: &ContainerDir) -> Result<()> {

@@ -17,6 +17,7 @@ mod show;
 use std::io::Write;
 
 use container_core::supervisor::chain;
+use container_network::outer::OuterNamespace;
 
 use crate::cli::{Cli, Command};
 use crate::engine::Engine;
@@ -24,9 +25,11 @@ use crate::error::{Error, Result};
 
 /// Carries out a command line and gives the exit code.
 ///
+/// `outer` is the namespace that this process has entered, if it has: it is held until the command is done.
+///
 /// # Errors
 /// What could not be done; nothing is left of it.
-pub fn carry_out(cli: Cli) -> Result<u8> {
+pub fn carry_out(cli: Cli, outer: Option<OuterNamespace>) -> Result<u8> {
     let engine = Engine::open(cli.root)?;
     match cli.command {
         Command::Run(args) => run::run(&engine, &args),
@@ -57,13 +60,13 @@ pub fn carry_out(cli: Cli) -> Result<u8> {
         Command::Logout(args) => registry::logout(&engine, &args),
         Command::Version => info::version(),
         Command::Info => info::info(&engine),
-        Command::Supervise { id } => supervise(engine, &id),
+        Command::Supervise { id } => supervise(engine, outer, &id),
     }
 }
 
-fn supervise(engine: Engine, id: &str) -> Result<u8> {
+fn supervise(engine: Engine, outer: Option<OuterNamespace>, id: &str) -> Result<u8> {
     let state = engine.state().clone();
-    let wiring = crate::wiring::Wiring::new(engine)?;
+    let wiring = crate::wiring::Wiring::new(engine, outer)?;
     let code = container_core::supervisor::main(&state, id, &wiring);
     Ok(u8::from(code != std::process::ExitCode::SUCCESS))
 }

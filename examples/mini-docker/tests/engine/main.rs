@@ -8,6 +8,7 @@ mod life;
 mod logs;
 mod network;
 mod options;
+mod rootless;
 mod run;
 mod terminal;
 mod world;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     cases.extend(terminal::cases());
     cases.extend(bad::cases());
     cases.extend(crash::cases());
+    cases.extend(rootless::cases());
     test_lane::main(cases)
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +15,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A case's own engine. Dropping it removes its containers.
 pub(crate) struct World {
     folder: tempfile::TempDir,
+    /// Whose containers these are, when not this process's user's.
+    user: Option<u32>,
+    binary: PathBuf,
 }
+
+/// The user that nobody is.
+const NOBODY: u32 = 65534;
 
 /// What a command did.
 #[derive(Debug)]
@@ -26,11 +33,24 @@ pub(crate) struct Did {
 
 impl World {
     pub(crate) fn new() -> Result<Self, Failed> {
-        Ok(Self { folder: tempfile::Builder::new().prefix("mini-docker-test").tempdir()? })
+        Ok(Self::at(tempfile::Builder::new().prefix("mini-docker-test").tempdir()?))
     }
 
     pub(crate) fn at(folder: tempfile::TempDir) -> Self {
-        Self { folder }
+        Self { folder, user: None, binary: PathBuf::from(env!("CARGO_BIN_EXE_mini-docker")) }
+    }
+
+    /// An ordinary user's: as root, the user `nobody`'s, with a copy of the binary that this one may run.
+    pub(crate) fn rootless() -> Result<Self, Failed> {
+        let mut world = Self::new()?;
+        if nix::unistd::geteuid().is_root() {
+            let binary = world.path("mini-docker");
+            std::fs::copy(&world.binary, &binary)?;
+            std::os::unix::fs::chown(world.folder.path(), Some(NOBODY), Some(NOBODY))?;
+            world.user = Some(NOBODY);
+            world.binary = binary;
+        }
+        Ok(world)
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -44,8 +64,11 @@ impl World {
 
     /// The command `mini-docker ARGS`, not started yet.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mini-docker"));
+        let mut command = Command::new(&self.binary);
         command.arg("--root").arg(self.root()).args(args).env("DOCKER_CONFIG", self.path("config"));
+        if let Some(user) = self.user {
+            command.uid(user).gid(user).env("HOME", self.folder.path());
+        }
         command
     }
 
