@@ -126,7 +126,8 @@ impl Engine {
     pub fn remove(&self, dir: &ContainerDir, force: bool) -> Result<()> {
         let id = dir.id().to_owned();
         self.operator().remove(dir, force)?;
-        if self.root.join("network").exists() {
+        // Outside of an ordinary user's namespace there is nothing to free: that goes with its last member.
+        if self.root.join("network").exists() && !crate::outer::is_rootless() {
             self.free_places(&self.network()?, &id)?;
         }
         Ok(self.store.release(&id)?)

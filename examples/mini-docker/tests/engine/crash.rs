@@ -67,7 +67,9 @@ fn supervisor_replaced() -> Outcome {
     let gaps = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
     same(gaps, 0)?;
     world.ok(&["stop", "-t", "0", "clock"])?;
-    same(world.inspect("clock", ".State.ExitCode")?, "137".to_owned())?;
+    // The new supervisor is not its parent: it learns the status when init reaps it in time, and else calls it lost.
+    let code = world.inspect("clock", ".State.ExitCode")?;
+    same(["137", "255"].contains(&code.as_str()), true)?;
     world.ok(&["rm", "clock"])?;
     world.nothing_is_left(&[&id])
 }
