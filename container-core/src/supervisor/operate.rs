@@ -117,12 +117,15 @@ impl<'a> Operator<'a> {
         if options.attach {
             control.request(&Request::Attach { stdin: options.stdin })?;
         }
-        control.request(&Request::Start)?;
-        wait_for_start(&mut control)?;
         if let Some((rows, columns)) = options.size {
             control.request(&Request::Resize { rows, columns })?;
         }
-        Ok(Started::Now(control))
+        control.request(&Request::Start)?;
+        match wait_for_start(&mut control) {
+            Ok(()) => Ok(Started::Now(control)),
+            Err(Error::SupervisorGone { id }) => Err(last_words(dir).unwrap_or(Error::SupervisorGone { id })),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stops a container: its stop signal, then, after the time, SIGKILL. One that does not run is left as it is.
@@ -231,8 +234,11 @@ impl<'a> Operator<'a> {
             if let Some(mark) = dir.become_supervisor()? {
                 return Ok(mark);
             }
-            self.require_force(dir, Status::Running, force)?;
-            if let Some(mut control) = Control::connect(dir)? {
+            // One that is on its way out has written the end already; it leaves within moments.
+            if !force && needs_recovery(&dir.state()?) {
+                self.require_force(dir, Status::Running, force)?;
+            }
+            if force && let Some(mut control) = Control::connect(dir)? {
                 done_or_gone(control.ask(&Request::Stop { signal: Some(Signal::KILL.number()), timeout: Some(0) }))?;
             }
             if Instant::now() > end {
@@ -260,6 +266,15 @@ impl<'a> Operator<'a> {
 /// Whether a state can only be true while a supervisor lives.
 fn needs_recovery(state: &State) -> bool {
     state.status.is_active() || !state.record.is_null()
+}
+
+/// What a supervisor wrote before it ended without an answer: it could not even begin.
+fn last_words(dir: &ContainerDir) -> Option<Error> {
+    let text = std::fs::read_to_string(dir.path().join("supervisor.log")).ok()?;
+    let line = text.lines().last()?;
+    // Our own lines begin with the time, those of the program around us with its name.
+    let message = line.split_once(' ').map_or(line, |(_, message)| message).to_owned();
+    Some(Error::Refused { message, code: 125 })
 }
 
 fn require(dir: &ContainerDir) -> Result<()> {

@@ -37,6 +37,7 @@ use super::files::Lock;
 use super::log::LogWriter;
 use super::policy::RestartMachine;
 use super::state::{Definition, State};
+use crate::Size;
 
 /// More clients than this wait in the socket's queue.
 const MOST_CLIENTS: usize = 200;
@@ -85,6 +86,8 @@ struct Supervisor<'a> {
     machine: RestartMachine,
     log: LogWriter,
     run: Option<Run>,
+    /// The terminal's size, as the last client told it.
+    size: Size,
     /// When the policy starts the next run.
     next_run: Option<Instant>,
     /// Whether the end of this run is followed by another, because somebody asked for a restart.
@@ -127,6 +130,7 @@ impl<'a> Supervisor<'a> {
             definition,
             state,
             run: None,
+            size: Size { rows: 24, cols: 80 },
             next_run: None,
             again: false,
             start_may_follow: true,

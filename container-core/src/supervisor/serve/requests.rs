@@ -47,9 +47,10 @@ impl Supervisor<'_> {
                 None
             }
             Request::Resize { rows, columns } => {
+                self.size = Size { rows, cols: columns };
                 if let Some(run) = &self.run {
                     // A terminal that is gone has no size.
-                    let _ = run.container.resize(Size { rows, cols: columns });
+                    let _ = run.container.resize(self.size);
                 }
                 None
             }

@@ -100,7 +100,7 @@ impl Supervisor<'_> {
         let launch = self.embedding.prepare(&self.definition, &self.dir)?;
         let as_failure = |error: &(dyn std::error::Error + 'static)| Failure::new(error);
         let (mut streams, launch) =
-            Streams::open(&self.definition, &self.dir, launch).map_err(|error| as_failure(&error))?;
+            Streams::open(&self.definition, &self.dir, self.size, launch).map_err(|error| as_failure(&error))?;
         let id = ContainerId::new(self.definition.id.as_str())?;
         let groups = self.embedding.runtime().groups(&id, &launch)?;
         self.state.record = serde_json::json!({ "launching": groups });

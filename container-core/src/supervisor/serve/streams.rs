@@ -39,9 +39,14 @@ pub(super) struct Streams {
 
 impl Streams {
     /// Makes the streams of the next run and gives the container's sides to `launch`.
-    pub(super) fn open(definition: &Definition, dir: &ContainerDir, launch: Launch) -> Result<(Self, Launch)> {
+    pub(super) fn open(
+        definition: &Definition,
+        dir: &ContainerDir,
+        size: Size,
+        launch: Launch,
+    ) -> Result<(Self, Launch)> {
         if definition.terminal {
-            return Ok((Self { terminal: true, ..Self::default() }, launch.pty(Size { rows: 24, cols: 80 })));
+            return Ok((Self { terminal: true, ..Self::default() }, launch.pty(size)));
         }
         let mut streams = Self::default();
         let mut ends = Vec::new();

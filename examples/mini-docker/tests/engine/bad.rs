@@ -1,12 +1,14 @@
 //! Bad input and bad machines: one line that names subject, step and cause, the right exit code, nothing left.
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use test_lane::{Need, Outcome, case};
 
-use crate::world::{World, free_port, has, same};
+use crate::world::{World, free_port, has, same, wait_for, wait_with_deadline};
 
 const ROOT: &[Need] = &[Need::Root];
 
@@ -17,6 +19,8 @@ pub(crate) fn cases() -> Vec<libtest_mimic::Trial> {
         case("bad_name_taken", ROOT, name_taken),
         case("bad_container_unknown", ROOT, unknown),
         case("bad_flags", ROOT, flags),
+        case("bad_no_privilege", &[Need::Root, Need::Program("setpriv")], no_privilege),
+        case("bad_no_user_namespaces", &[Need::Root, Need::Program("unshare")], no_user_namespaces),
         case("bad_disk_full", ROOT, disk_full),
         case("bad_another_user_sees_nothing", ROOT, another_user),
         case("bad_state_of_another_version", ROOT, another_version),
@@ -116,6 +120,49 @@ fn flags() -> Outcome {
     world.nothing_is_left(&[])
 }
 
+/// The user is root, and has none of root's capabilities.
+fn no_privilege() -> Outcome {
+    let world = World::new()?;
+    world.ok(&["run", "--rm", "base", "true"])?;
+    let inner = world.command(&["run", "--rm", "base", "true"]);
+    let output = Command::new("setpriv")
+        .args(["--bounding-set", "-all", "--inh-caps", "-all"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .output()?;
+    same(output.status.code(), Some(125))?;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    same(error.lines().count(), 1)?;
+    has(&error, "mini-docker: ")?;
+    world.nothing_is_left(&[])
+}
+
+/// A machine that gives ordinary users no user namespaces: here, inside one that allows none below itself.
+fn no_user_namespaces() -> Outcome {
+    let world = World::rootless()?;
+    let script = "read go; echo 0 > /proc/sys/user/max_user_namespaces; \
+                  exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
+    let inner = world.command(&["run", "--rm", "base", "true"]);
+    let mut child = Command::new("unshare")
+        .args(["--user", "sh", "-c", script, "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let process = std::path::PathBuf::from(format!("/proc/{}", child.id()));
+    let own = std::fs::read_link("/proc/self/ns/user")?;
+    wait_for("the namespace", || Ok(std::fs::read_link(process.join("ns/user"))? != own))?;
+    std::fs::write(process.join("uid_map"), "0 0 65536")?;
+    std::fs::write(process.join("gid_map"), "0 0 65536")?;
+    child.stdin.take().ok_or("no input")?.write_all(b"go\n")?;
+    let output = wait_with_deadline(child)?;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    has(&error, "user namespace")?;
+    same((output.status.code(), error.lines().count()), (Some(125), 1))?;
+    world.nothing_is_left(&[])
+}
+
 /// A state root on a file system that is full.
 fn disk_full() -> Outcome {
     let folder = tempfile::Builder::new().prefix("mini-docker-full").tempdir()?;
@@ -128,8 +175,8 @@ fn disk_full() -> Outcome {
             world.ok(&["run", "-d", "--name", "chatty", "base", "sh", "-c", "while :; do echo x; sleep 0.1; done"])?;
         let filler = place.join("filler");
         let mut file = std::fs::File::create(&filler)?;
-        while std::io::Write::write_all(&mut file, &[7; 65_536]).is_ok() {}
-        while std::io::Write::write_all(&mut file, &[7; 64]).is_ok() {}
+        while file.write_all(&[7; 65_536]).is_ok() {}
+        while file.write_all(&[7; 64]).is_ok() {}
         has(&world.fails(125, &["run", "base", "true"])?, "No space left on device")?;
         same(world.inspect("chatty", ".State.Running")?, "true".to_owned())?;
         std::fs::remove_file(&filler)?;
@@ -149,11 +196,11 @@ fn another_user() -> Outcome {
     std::fs::set_permissions(&above, std::fs::Permissions::from_mode(0o755))?;
     let root = world.root();
     for path in [root.clone(), root.join("containers").join(&id).join("definition.json"), root.join("images")] {
-        let read = std::process::Command::new("ls").arg("-ld").arg(path.join(".")).uid(65534).gid(65534).output()?;
+        let read = Command::new("ls").arg("-ld").arg(path.join(".")).uid(65534).gid(65534).output()?;
         same(read.status.success(), false)?;
     }
     let socket = root.join("containers").join(&id).join("control.sock");
-    let read = std::process::Command::new("stat").arg(socket).uid(65534).gid(65534).output()?;
+    let read = Command::new("stat").arg(socket).uid(65534).gid(65534).output()?;
     same(read.status.success(), false)
 }
 
