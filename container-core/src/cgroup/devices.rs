@@ -105,6 +105,10 @@ fn program(rules: &[DeviceRule]) -> Result<Vec<u64>> {
             }
         }
         emit(&mut code, &tests, body_access.then_some(bits), rule.allow);
+        if tests.is_empty() && !body_access {
+            // It fits always: what follows could never be reached, which the kernel refuses.
+            return Ok(code);
+        }
     }
     code.extend([insn(MOV_IMM, 0, 0, 0, 0), insn(EXIT, 0, 0, 0, 0)]);
     Ok(code)

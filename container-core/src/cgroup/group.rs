@@ -333,9 +333,17 @@ fn make(group: &GroupPlan) -> Result<()> {
     if group.v1_controller() == Some("cpuset") {
         inherit_cpuset(&folder, group)?;
     }
+    let mut open: Option<(&str, File)> = None;
     for (file, value) in &group.writes {
         let path = folder.join(file);
-        let written = write(&path, value);
+        // Device rules are a dozen lines for one file.
+        let same = open.take().filter(|(name, _)| name == file).map(|(_, opened)| Ok(opened));
+        let opened = same.unwrap_or_else(|| fs::OpenOptions::new().write(true).open(&path));
+        let written = opened.and_then(|mut opened| {
+            opened.write_all(value.as_bytes())?;
+            open = Some((file, opened));
+            Ok(())
+        });
         // Swap accounting may be switched off; then there is no swap to limit.
         let no_swap = file.contains("memsw") || file.contains("swap.max");
         if no_swap && written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {

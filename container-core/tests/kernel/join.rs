@@ -15,6 +15,7 @@ pub(crate) fn cases() -> Vec<Trial> {
         case("exec_reports_its_failures", ROOT, exec_failures),
         case("a_terminal_has_a_size_and_job_control", ROOT, terminal),
         case("exec_with_a_terminal", ROOT, exec_terminal),
+        case("containers_of_a_pod_share_namespaces", ROOT, pod),
         case("a_user_by_name_gets_groups_and_home", ROOT, user_by_name),
     ]
 }
@@ -64,6 +65,29 @@ fn exec_failures() -> Outcome {
     holds(matches!(container.exec(Exec::new(["true"])), Err(Error::WrongStatus { .. })), "exec into a paused one")?;
     container.resume()?;
     same(&code(Exec::new(["true"])), &Ok(0))
+}
+
+fn pod() -> Outcome {
+    use container_core::NamespaceKind::{Ipc, Network, Pid, Uts};
+    let (first, second) = (Scratch::new(), Scratch::new());
+    let holder = runtime().run(&id(), launch(Spec::container(["sleep", "1000"]).hostname("pod"), &first))?;
+    let script = "hostname; for kind in net ipc uts pid; do readlink /proc/self/ns/$kind; done; cat /proc/1/comm";
+    let mut joining = launch(shell(script), &second).stdout(Stdio::Piped);
+    for kind in [Network, Ipc, Uts, Pid] {
+        joining = joining.join(kind, holder.namespace(kind)?);
+    }
+    let mut joined = runtime().run(&id(), joining)?;
+    let (status, text) = super::support::finish(&mut joined)?;
+    let mut expected = "pod\n".to_owned();
+    for kind in ["net", "ipc", "uts", "pid"] {
+        let link = std::fs::read_link(format!("/proc/{}/ns/{kind}", holder.pid()))?;
+        expected += &format!("{}\n", link.display());
+    }
+    same(&text, &(expected + "sleep\n"))?;
+    holds(status.success(), "it failed")?;
+    joined.delete()?;
+    holder.delete()?;
+    Ok(())
 }
 
 /// Reads the terminal until the text appears.

@@ -1,10 +1,10 @@
 //! Limits that are really in force, and what they count.
 
 use container_core::spec::{Cpu, Memory, Pids, Resources};
-use container_core::{Ended, Signal, Spec, Status};
-use test_lane::{Outcome, Trial, case};
+use container_core::{Ended, Runtime, Signal, Spec, Status, Stdio};
+use test_lane::{Failed, Outcome, Trial, case};
 
-use super::support::{ROOT, Scratch, holds, id, launch, run, runtime, same, shell};
+use super::support::{ROOT, Scratch, finish, holds, id, launch, run, runtime, same, shell};
 
 pub(crate) fn cases() -> Vec<Trial> {
     vec![
@@ -14,6 +14,8 @@ pub(crate) fn cases() -> Vec<Trial> {
         case("usage_is_counted_and_limits_change", ROOT, stats),
         case("pause_stops_and_resume_goes_on", ROOT, pause),
         case("a_paused_container_can_be_dropped", ROOT, paused_drop),
+        case("on_a_pure_v2_machine_devices_are_a_program", ROOT, unified_devices),
+        case("on_a_pure_v1_machine_the_freezer_pauses", ROOT, v1_freezer),
         case("kill_all_reaches_everything", ROOT, kill_all),
     ]
 }
@@ -87,6 +89,44 @@ fn paused_drop() -> Outcome {
     let pid = container.pid();
     drop(container);
     holds(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "it still exists")
+}
+
+/// A runtime that believes in one half of this machine's cgroups only.
+fn half(unified: bool) -> Result<Runtime, Failed> {
+    let mut host = runtime().host().clone();
+    if unified {
+        host.cgroups.v1.clear();
+    } else {
+        host.cgroups.v2 = None;
+    }
+    Ok(Runtime::with_host(host))
+}
+
+fn unified_devices() -> Outcome {
+    if runtime().host().cgroups.v2.is_none() {
+        return Ok(());
+    }
+    let scratch = Scratch::new();
+    let script = "mknod /tmp/mem c 1 1; head -c1 /tmp/mem || echo denied; head -c1 /dev/zero | wc -c; echo x > /dev/null && echo null; \
+                  grep -c cgroup2 /proc/self/mountinfo";
+    let launch = launch(shell(&format!("({script}) 2>/dev/null")), &scratch).stdout(Stdio::Piped);
+    let mut container = half(true)?.run(&id(), launch)?;
+    same(&finish(&mut container)?.1.as_str(), &"denied\n1\nnull\n1\n")
+}
+
+fn v1_freezer() -> Outcome {
+    if !runtime().host().cgroups.v1.contains_key("freezer") {
+        return Ok(());
+    }
+    let scratch = Scratch::new();
+    let container = half(false)?.run(&id(), launch(Spec::container(["sleep", "100"]), &scratch))?;
+    container.pause()?;
+    same(&container.status()?, &Status::Paused)?;
+    container.resume()?;
+    same(&container.status()?, &Status::Running)?;
+    container.pause()?;
+    container.delete()?;
+    Ok(())
 }
 
 fn kill_all() -> Outcome {
