@@ -3,12 +3,20 @@
 use super::{Error, ErrorKind};
 use crate::Digest;
 
+fn name() -> String {
+    "web:1".to_owned()
+}
+
+fn check(cases: impl IntoIterator<Item = (Error, ErrorKind, String)>) {
+    for (error, kind, words) in cases {
+        assert_eq!((error.kind(), error.to_string()), (kind, words));
+    }
+}
+
 #[test]
-fn words() {
+fn words_about_images() {
     let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
-    let io = || std::io::Error::from(std::io::ErrorKind::StorageFull);
-    let name = || "web:1".to_owned();
-    let cases = [
+    check([
         (
             Error::InvalidReference { text: "Web".into(), reason: "a repository name must be lower case" },
             ErrorKind::Invalid,
@@ -54,6 +62,13 @@ fn words() {
             ErrorKind::NotFound,
             "image web:1 is not available for linux/arm64 (it has: linux/amd64, linux/386)".to_owned(),
         ),
+    ]);
+}
+
+#[test]
+fn words_about_machines_and_registries() {
+    let io = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+    check([
         (
             Error::Unsupported { feature: "the base image".into(), hint: "pull an image".into() },
             ErrorKind::Unsupported,
@@ -79,8 +94,5 @@ fn words() {
             "registry r.io failed while sending a blob: it answered 500".to_owned(),
         ),
         (Error::Io { doing: "write", path: "/x".into(), source: io() }, ErrorKind::Io, "cannot write /x".to_owned()),
-    ];
-    for (error, kind, words) in cases {
-        assert_eq!((error.kind(), error.to_string()), (kind, words));
-    }
+    ]);
 }

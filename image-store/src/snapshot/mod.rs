@@ -69,6 +69,11 @@ pub(crate) fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
     chain
 }
 
+/// The folder of a chain id: 160 bits of it, because all folders of an image must fit into one page of mount options.
+pub(crate) fn folder_name(chain: Digest) -> String {
+    chain.hex()[..40].to_owned()
+}
+
 impl Store {
     /// Unpacks what is not unpacked yet, and names the folders.
     ///
@@ -141,7 +146,7 @@ impl Store {
 
     fn snapshot_path(&self, chain: Digest, markers: Markers) -> PathBuf {
         let suffix = if markers == Markers::User { "-user" } else { "" };
-        self.snapshots_dir().join(format!("{}{suffix}", chain.hex()))
+        self.snapshots_dir().join(format!("{}{suffix}", folder_name(chain)))
     }
 
     /// Which marks overlay will understand: found out by setting one.

@@ -8,7 +8,7 @@ use super::Store;
 use super::lock::Guard;
 use crate::error::At as _;
 use crate::manifest::Document;
-use crate::snapshot::chain_ids;
+use crate::snapshot::{chain_ids, folder_name};
 use crate::{Digest, ImageConfig, Result};
 
 /// What a sweep freed.
@@ -26,7 +26,8 @@ pub struct Freed {
 #[derive(Default)]
 struct Marks {
     blobs: BTreeSet<Digest>,
-    chains: BTreeSet<Digest>,
+    /// The folders of the chain ids.
+    chains: BTreeSet<String>,
 }
 
 impl Store {
@@ -56,7 +57,7 @@ impl Store {
         let folder = self.snapshots_dir();
         for entry in std::fs::read_dir(&folder).at("list", &folder)? {
             let entry = entry.at("list", &folder)?;
-            let chain = entry.file_name().to_str().and_then(|name| Digest::from_hex(name.get(..64)?));
+            let chain = entry.file_name().to_str().and_then(|name| Some(name.get(..40)?.to_owned()));
             if chain.is_some_and(|chain| marks.chains.contains(&chain)) {
                 continue;
             }
@@ -98,7 +99,7 @@ impl Store {
         if let Ok(bytes) = self.read_document(manifest.config.digest)
             && let Ok(config) = ImageConfig::from_json(&bytes)
         {
-            marks.chains.extend(chain_ids(&config.diff_ids));
+            marks.chains.extend(chain_ids(&config.diff_ids).into_iter().map(folder_name));
         }
     }
 }

@@ -7,7 +7,7 @@ use image_store::registry_server::Storage;
 use image_store::{PullOptions, Registry};
 use test_lane::{Need, Outcome, Trial, case};
 
-use crate::util::{Step, app, name, ok, place, registry, run, wait_for};
+use crate::util::{Step, app, fail, name, ok, place, registry, run, wait_for};
 
 pub(crate) fn cases() -> Vec<Trial> {
     vec![
@@ -96,19 +96,28 @@ impl Drop for Killed {
 }
 
 fn start_docker_registry(folder: &std::path::Path) -> Step<(Killed, String)> {
-    // The port is free now; the registry takes it a moment later.
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    let config = folder.join("config.yml");
-    let text = format!(
-        "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n",
-        folder.join("data").display()
-    );
-    std::fs::write(&config, text)?;
-    let mut command = Command::new("docker-registry");
-    command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
-    let process = Killed(command.spawn()?);
-    wait_for("the start of docker-registry", || std::net::TcpStream::connect(&address).is_ok())?;
-    Ok((process, address))
+    for _ in 0..5 {
+        // The port is free now; the registry takes it a moment later, unless somebody else was faster.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let config = folder.join("config.yml");
+        let text = format!(
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}\n",
+            folder.join("data").display()
+        );
+        std::fs::write(&config, text)?;
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = Killed(command.spawn()?);
+        let mut over = false;
+        wait_for("the start of docker-registry", || {
+            over = process.0.try_wait().is_ok_and(|status| status.is_some());
+            over || std::net::TcpStream::connect(&address).is_ok()
+        })?;
+        if !over {
+            return Ok((process, address));
+        }
+    }
+    fail("docker-registry does not start")
 }
 
 fn docker_registry() -> Outcome {

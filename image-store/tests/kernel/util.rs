@@ -66,7 +66,7 @@ pub(crate) fn count(store: &Store, folder: &str) -> usize {
 
 /// Runs a program with a limit of time, and wants success.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Step<String> {
-    let output = Command::new("timeout").arg("60").arg(program).args(arguments).output()?;
+    let output = Command::new("timeout").arg("300").arg(program).args(arguments).output()?;
     success(program, &output)
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn success(what: &str, output: &Output) -> Step<String> {
 
 /// Waits for something that another process does.
 pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) -> Step<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !done() {
         if Instant::now() > deadline {
             return fail(format!("{what} did not happen"));
