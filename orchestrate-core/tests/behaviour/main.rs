@@ -4,5 +4,6 @@ mod deployments;
 mod garbage;
 mod lab;
 mod nodes;
+mod phases;
 mod pods;
 mod services;

@@ -9,6 +9,8 @@ mod roll;
 mod scale;
 mod sets;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use super::claim::claim;
 use super::note;

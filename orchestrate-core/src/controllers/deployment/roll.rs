@@ -45,7 +45,7 @@ impl Rollout<'_> {
         self.old.iter().any(|s| self.world.pods_of(&s.metadata.uid).any(|p| !p.is_finished()))
     }
 
-    fn grow_new(&mut self) -> bool {
+    pub(super) fn grow_new(&mut self) -> bool {
         let Some(new) = &self.new else { return false };
         let (name, size, wanted) = (new.metadata.name.clone(), new.replicas(), self.deployment.replicas());
         if size == wanted {
@@ -59,7 +59,7 @@ impl Rollout<'_> {
         true
     }
 
-    fn shrink_old(&mut self) -> bool {
+    pub(super) fn shrink_old(&mut self) -> bool {
         let Some(new) = &self.new else { return false };
         if self.old.iter().all(|s| s.replicas() == 0) {
             return false;
@@ -80,7 +80,7 @@ impl Rollout<'_> {
     }
 
     /// Takes up to `most` pods away from the old sets, oldest first, from each at most what `from` says.
-    fn shrink_each(&mut self, most: i32, from: impl Fn(&ReplicaSet) -> i32) -> bool {
+    pub(super) fn shrink_each(&mut self, most: i32, from: impl Fn(&ReplicaSet) -> i32) -> bool {
         let mut left = most;
         let steps: Vec<(String, i32)> = self
             .old
