@@ -4,7 +4,7 @@ use crate::path::Target;
 use crate::request::{Method, Reply, Request};
 use crate::server::ApiServer;
 use crate::status::Status;
-use crate::value::{list, text};
+use crate::value::{at, list, text};
 
 /// What is wanted of a pod's container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,10 @@ impl ApiServer {
             };
             return Err(Status::bad_request(why));
         }
+        // Said here, and not only by the node: kubectl shows the refusal of its second try, which is no WebSocket.
+        if matches!(verb, PodVerb::Exec(_) | PodVerb::Attach(_)) && !is_running(pod, &container) {
+            return Err(Status::bad_request(format!("container not found (\"{container}\")")));
+        }
         Ok(Reply::Pod(Box::new(PodCall {
             namespace: target.namespace.clone(),
             pod: target.name.clone(),
@@ -101,6 +105,12 @@ impl ApiServer {
             verb,
         })))
     }
+}
+
+fn is_running(pod: &serde_json::Value, container: &str) -> bool {
+    let statuses = ["containerStatuses", "initContainerStatuses"].into_iter();
+    let mut statuses = statuses.flat_map(|field| list(pod, &["status", field]));
+    statuses.any(|status| text(status, &["name"]) == container && at(status, &["state", "running"]).is_some())
 }
 
 fn verb(target: &Target, request: &Request) -> Result<PodVerb, Status> {

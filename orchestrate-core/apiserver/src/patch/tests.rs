@@ -134,6 +134,11 @@ fn tree() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A tree whose root is an object, as that of every API object.
+fn root() -> impl Strategy<Value = Value> {
+    prop::collection::btree_map("[a-d]", tree(), 0..4).prop_map(|map| map.into_iter().collect::<Value>())
+}
+
 /// The merge patch that turns `from` into `to`.
 fn difference(from: &Value, to: &Value) -> Value {
     let (Value::Object(a), Value::Object(b)) = (from, to) else { return to.clone() };
@@ -147,15 +152,13 @@ fn difference(from: &Value, to: &Value) -> Value {
 
 proptest! {
     #[test]
-    fn a_difference_merges_to_its_goal(from in tree(), to in tree()) {
-        prop_assume!(from.is_object() && to.is_object());
+    fn a_difference_merges_to_its_goal(from in root(), to in root()) {
         let change = difference(&from, &to);
         prop_assert_eq!(run(PatchKind::Merge, &from, &change), Ok(to));
     }
 
     #[test]
-    fn merging_twice_changes_nothing_more(base in tree(), change in tree()) {
-        prop_assume!(base.is_object() && change.is_object());
+    fn merging_twice_changes_nothing_more(base in root(), change in root()) {
         for kind in [PatchKind::Merge, PatchKind::Strategic, PatchKind::Apply] {
             if let Ok(once) = run(kind, &base, &change) {
                 prop_assert_eq!(run(kind, &once, &change), Ok(once.clone()));

@@ -230,8 +230,9 @@ fn logs_and_exec() -> Outcome {
     expect(&bench.ok("logs deployment/web")?, "hello from app")?;
     let name = bench.ok("get pods -o jsonpath={.items[0].metadata.name}")?;
     expect(&bench.ok(&format!("exec {name} -- echo over websocket"))?, "over websocket")?;
-    let failed = bench.run(&format!("exec {name} -- sh -c exit\u{a0}3").replace('\u{a0}', " "))?;
-    assert!(failed.status.success(), "`exit` alone is 0, the 3 is an argument");
+    bench.ok("run later --image=x --overrides={\"spec\":{\"nodeName\":\"node-1\"}}")?;
+    let early = bench.run("exec later -- true")?;
+    expect(&String::from_utf8_lossy(&early.stderr), "container not found (\"later\")")?;
     let failed = bench.run(&format!("exec {name} -- false"))?;
     assert_eq!(failed.status.code(), Some(1));
     Ok(())
