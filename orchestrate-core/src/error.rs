@@ -57,3 +57,27 @@ impl Error {
         Self::Unreadable { text: text.chars().take(80).collect(), expected }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_is_one_clause() {
+        let source = serde_json::from_str::<u8>("x").unwrap_err();
+        let all = [
+            Error::UnknownKind { api_version: "v9".into(), kind: "Pod".into() },
+            Error::Malformed { subject: "d/p".into(), kind: "Pod", source },
+            Error::Unresolved { what: "configmap \"c\" not found".into() },
+            Error::Exhausted { what: "node ports" },
+            Error::Unusable { what: "nodePort 80".into(), why: "provided port is already allocated".into() },
+            Error::unreadable("1x", "quantity"),
+        ];
+        let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts.join("\n"),
+            "no kind \"Pod\" in version \"v9\"\nd/p is not a valid Pod\nconfigmap \"c\" not found\n\
+             no node ports are left\nnodePort 80: provided port is already allocated\n\"1x\" is not a quantity"
+        );
+    }
+}

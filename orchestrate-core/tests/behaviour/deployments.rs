@@ -220,3 +220,19 @@ fn an_empty_selector_is_refused_with_an_event() {
     let plan = orchestrate_core::controllers::reconcile(&lab.store.world, &lab.policy, lab.now);
     assert!(matches!(&plan.actions[..], [Action::Event(note)] if note.reason == "SelectingAll"), "{:?}", plan.actions);
 }
+
+#[test]
+fn a_taken_name_counts_as_a_hash_collision() {
+    let mut lab = Lab::new();
+    let d = deployment("web", 2);
+    let hash = orchestrate_core::controllers::template_hash(&d.spec.template, None);
+    let mut foreign =
+        ReplicaSet { metadata: ObjectMeta::named("default", &format!("web-{hash}")), ..Default::default() };
+    foreign.spec.replicas = Some(0);
+    foreign.spec.selector.match_labels.insert("app".into(), "foreign".into());
+    lab.create(foreign);
+    lab.create(d);
+    lab.settle();
+    assert_eq!(lab.deployment("web").status.collision_count, Some(1));
+    assert_eq!((lab.pods().len(), lab.store.world.replica_sets.len()), (2, 2));
+}

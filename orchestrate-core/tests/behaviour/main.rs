@@ -1,5 +1,6 @@
 //! Upstream's behaviour, told as tables and short stories over the public surface.
 
+mod agents;
 mod deployments;
 mod garbage;
 mod lab;

@@ -78,3 +78,27 @@ fn large_services_are_cut_and_one_change_touches_one_slice() {
     lab.settle();
     assert_eq!(sizes(&lab), [0]);
 }
+
+#[test]
+fn nodes_and_load_balancers_get_their_addresses() {
+    let mut lab = Lab::new();
+    let net = |text: &str| text.parse().unwrap();
+    lab.policy.networks = Some(orchestrate_core::net::Networks {
+        pods: net("10.244.0.0/16"),
+        node_prefix: 24,
+        services: net("10.96.0.0/16"),
+        load_balancers: net("172.18.255.0/28"),
+    });
+    let mut balanced = service(8080.into());
+    balanced.spec.kind = Some(ServiceType::LoadBalancer);
+    let key = lab.create(balanced);
+    lab.settle();
+    let parts: Vec<&str> = lab.store.world.nodes.iter().map(|n| n.spec.pod_cidr.as_str()).collect();
+    assert_eq!(parts, ["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24"]);
+    let ingress =
+        |lab: &Lab| lab.store.world.services.get("default", "web").unwrap().status.load_balancer.ingress.clone();
+    assert_eq!(ingress(&lab)[0].ip, "172.18.255.1");
+    lab.patch(&key, json!({"spec": {"type": "ClusterIP"}}));
+    lab.settle();
+    assert!(ingress(&lab).is_empty());
+}
