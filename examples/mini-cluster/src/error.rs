@@ -73,6 +73,12 @@ pub enum Error {
         /// What happened.
         problem: String,
     },
+    /// The inside half could not start; its own words.
+    #[error("{message}")]
+    Start {
+        /// The whole chain on one line.
+        message: String,
+    },
     /// The demo saw something that must not happen.
     #[error("the demo did not hold: {what}")]
     Demo {

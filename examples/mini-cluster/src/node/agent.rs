@@ -333,6 +333,7 @@ fn act(hands: &Arc<Hands>, work: &mut Work, action: NodeAction) {
                 previous,
             };
             work.facts.containers.insert(container.clone(), run);
+            hands.containers.take(&work.pod.metadata.uid, &container);
             let last = work.live.remove(&container);
             hands.start(&work.pod, work.sandbox.clone(), &container, attempt, last);
         }

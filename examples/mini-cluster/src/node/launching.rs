@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use container_core::{ContainerId, Launch, Missing, NamespaceKind, Rootfs, Stdio};
 use image_store::Image;
+use orchestrate_core::Resource as _;
+use orchestrate_core::action::Note;
 use orchestrate_core::node::{Addresses, container_config};
 use orchestrate_core::objects::{Container, Pod};
 
@@ -27,6 +29,7 @@ pub(super) fn start(hands: &Hands, pod: &Pod, sandbox: &Sandbox, name: &str, att
     let config = config.map_err(|error| config_error(error.to_string()))?;
     let dir = sandbox.dir.join("containers").join(name).join(attempt.to_string());
     let log = sandbox.dir.join("logs").join(name).join(attempt.to_string());
+    clear_older(sandbox, name, attempt);
     prepare(&dir).map_err(|error| create_error(format!("cannot prepare {}: {error}", dir.display())))?;
     let mut binds = sandbox.binds(container).map_err(config_error)?;
     binds.push(Bind {
@@ -72,6 +75,7 @@ fn run(
         .run(&id, launch)
         .map_err(|error| Refusal { reason: "RunContainerError".to_owned(), message: chain(&error) })?;
     let pipes = [started.take_stdout().map(OwnedFd::from), started.take_stderr().map(OwnedFd::from)];
+    report_limits(hands, pod, &started);
     let manifest = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.as_deref());
     Ok(Live {
         uid: uid.clone(),
@@ -86,6 +90,31 @@ fn run(
         stop_signal: stop_signal(manifest, image.config.stop_signal.as_deref()),
         container: started,
     })
+}
+
+/// Says which limits hold only on paper here.
+fn report_limits(hands: &Hands, pod: &Pod, started: &container_core::Container) {
+    if started.not_enforced().is_empty() {
+        return;
+    }
+    hands.tell(&Note {
+        about: pod.reference(),
+        warning: true,
+        reason: "LimitsNotEnforced".to_owned(),
+        message: format!("not enforced on this machine: {}", started.not_enforced().join(", ")),
+        component: "kubelet".to_owned(),
+    });
+}
+
+/// Removes what older runs wrote; the log of the one before stays.
+fn clear_older(sandbox: &Sandbox, name: &str, attempt: u32) {
+    let older = |kind: &str, ago: u32| {
+        let run = attempt.checked_sub(ago).map(|run| sandbox.dir.join(kind).join(name).join(run.to_string()));
+        // What cannot be removed now goes with the pod.
+        run.map(|run| crate::state::remove_tree(&run))
+    };
+    let _ = older("containers", 1);
+    let _ = older("logs", 2);
 }
 
 /// A fresh folder for one run.

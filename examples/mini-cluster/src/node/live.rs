@@ -118,6 +118,13 @@ impl Containers {
         all.entry(uid.to_owned()).or_default().insert(name.to_owned(), live);
     }
 
+    /// The run has ended and another one is about to begin.
+    pub(super) fn take(&self, uid: &str, name: &str) {
+        if let Some(pod) = self.by_pod.lock().unwrap_or_else(PoisonError::into_inner).get_mut(uid) {
+            pod.remove(name);
+        }
+    }
+
     pub(super) fn forget(&self, uid: &str) {
         self.by_pod.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }

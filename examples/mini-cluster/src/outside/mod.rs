@@ -168,7 +168,7 @@ impl Broker {
         loop {
             match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Event::Inside(ToOutside::Ready)) => return Ok(()),
-                Ok(Event::Inside(ToOutside::Failed { message })) => return Err(Error::Half { problem: message }),
+                Ok(Event::Inside(ToOutside::Failed { message })) => return Err(Error::Start { message }),
                 Ok(Event::Inside(message)) => self.obey(message),
                 Ok(Event::Signal | Event::Stop) => {
                     return Err(Error::Half { problem: "was interrupted while it started".to_owned() });

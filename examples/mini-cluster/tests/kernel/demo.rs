@@ -75,6 +75,8 @@ pub(crate) fn commands_speak_as_kubectl_does() -> Outcome {
     same(&String::from_utf8_lossy(&said.stdout), "pod/sleeper created\n")?;
     let again = cluster.apply(SLEEPER)?;
     same(&String::from_utf8_lossy(&again.stdout), "pod/sleeper unchanged\n")?;
+    let json = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}"#;
+    same(&String::from_utf8_lossy(&cluster.apply(json)?.stdout), "configmap/settings created\n")?;
     let table = cluster.eventually(&["get", "pods"], &["sleeper", "1/1", "Running"])?;
     if !table.starts_with("NAME ") || !table.contains("RESTARTS") {
         return Err(format!("these are not kubectl's columns:\n{table}").into());

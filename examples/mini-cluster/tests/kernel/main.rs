@@ -25,6 +25,11 @@ fn main() -> ExitCode {
         case("a_broken_image_is_told_in_the_status", cluster, bad_input::a_broken_image_is_told_in_the_status),
         case("without_a_cluster_commands_say_so", &[], bad_input::without_a_cluster_commands_say_so),
         case("kill_nine_leaves_a_legal_state", cluster, crash::kill_nine_leaves_a_legal_state),
+        case(
+            "refusals_name_what_is_missing",
+            &[Need::UserNamespaces, Need::Program("unshare")],
+            users::refusals_name_what_is_missing,
+        ),
         case("a_second_user_reaches_nothing", &[Need::Root, Need::Program("setpriv")], users::reaches_nothing),
     ])
 }
