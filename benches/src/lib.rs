@@ -13,3 +13,9 @@ pub mod report;
 pub mod rounds;
 pub mod soak;
 pub mod worker;
+
+/// The examples of the front page, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct FrontPage;
