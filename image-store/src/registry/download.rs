@@ -20,8 +20,8 @@ use crate::snapshot::Written;
 use crate::store::BlobWriter;
 use crate::{Digest, Error, Result, Store};
 
-/// Pieces under way between network and disk, about 16 KiB each.
-const PIECES: usize = 32;
+/// Pieces under way between network and disk; the client makes them as large as 400 KiB.
+const PIECES: usize = 8;
 
 /// How often a transfer that makes no progress is tried again.
 const ATTEMPTS: u32 = 5;
