@@ -48,15 +48,16 @@ impl Group {
     pub fn create(plan: &CgroupPlan) -> Result<Self> {
         let mut made = Self::default();
         for group in &plan.groups {
-            let outcome = make(group);
+            if let Err(error) = make(group) {
+                // The first failure is what the caller must see. The group that failed may be somebody's: it is
+                // removed only if it has no members.
+                let _ = fs::remove_dir(group.folder());
+                let _ = made.remove();
+                return Err(error);
+            }
             match group.v1_controller() {
                 Some(controller) => made.v1.push((controller.to_owned(), group.folder())),
                 None => made.v2 = Some(group.folder()),
-            }
-            if let Err(error) = outcome {
-                // The first failure is what the caller must see.
-                let _ = made.remove();
-                return Err(error);
             }
         }
         Ok(made)
@@ -324,12 +325,12 @@ fn make(group: &GroupPlan) -> Result<()> {
         ancestors(group)?;
         made = fs::create_dir(&folder);
     }
-    match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(Error::io("make the control group", &folder)(error));
-        }
-        _ => {}
+    if made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+        // Left over by a launcher that was killed: its limits and counters must not become this container's. One that
+        // still has members belongs to a container of the same name, and cannot be removed.
+        made = fs::remove_dir(&folder).and_then(|()| fs::create_dir(&folder));
     }
+    made.map_err(Error::io("make the control group", &folder))?;
     if group.v1_controller() == Some("cpuset") {
         inherit_cpuset(&folder, group)?;
     }

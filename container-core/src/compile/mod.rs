@@ -1,6 +1,6 @@
 //! From a specification and the facts of a machine to a plan. Pure: the same input gives the same plan, anywhere.
 //!
-//! [`phases`] is the only place where order lives, each line with why it stands where it stands.
+//! `phases` is the only place where order lives, each line with why it stands where it stands.
 
 use container_child::op::Op;
 

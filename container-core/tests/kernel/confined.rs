@@ -19,6 +19,7 @@ pub(crate) fn cases() -> Vec<Trial> {
         case("dev_as_a_link_leads_nowhere_outside", ROOT, dev_link),
         case("proc_as_a_link_is_refused", ROOT, proc_link),
         case("a_mount_target_behind_a_link_stays_inside", ROOT, target_link),
+        case("a_racer_in_the_root_reaches_nothing_outside", ROOT, racer),
         case("null_device_of_the_image_does_not_matter", ROOT, null_link),
         case("the_program_can_be_proc_self_exe_and_changes_nothing", ROOT, self_exe),
         case("read_only_root_and_volumes", ROOT, read_only),
@@ -122,6 +123,40 @@ fn target_link() -> Outcome {
         same(&text.as_str(), &"mark\n")?;
     }
     Ok(())
+}
+
+/// A folder that is a link every other moment, while mounts are put on it.
+fn racer() -> Outcome {
+    let (outside, volume, root) = (tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?);
+    std::fs::write(volume.path().join("mark"), "x")?;
+    for name in ["proc", "sys", "dev", "bin", "tmp"] {
+        std::fs::create_dir(root.path().join(name))?;
+    }
+    std::fs::copy("/bin/busybox", root.path().join("bin/true"))?;
+    let (flipping, way_out) = (root.path().join("a"), outside.path().to_owned());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = std::fs::create_dir(&flipping);
+                let _ = std::fs::remove_dir_all(&flipping);
+                let _ = symlink(&way_out, &flipping);
+                let _ = std::fs::remove_file(&flipping);
+            }
+        });
+        for _ in 0..40 {
+            let source = volume.path().to_string_lossy().into_owned();
+            let spec = Spec::container(["/bin/true"])
+                .mount(Mount::bind(source.clone(), "/a/b/c", false))
+                .mount(Mount::bind(format!("{source}/mark"), "/a/file", false))
+                .cwd("/a/work");
+            let launch = container_core::Launch::new(spec, container_core::Rootfs::Path(root.path().to_owned()));
+            // It may fail, when the folder vanishes in between; it may not reach out.
+            let _ = runtime().run(&id(), launch.cgroup_parent(super::support::parent()));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    same(&std::fs::read_dir(outside.path())?.count(), &0)
 }
 
 fn null_link() -> Outcome {

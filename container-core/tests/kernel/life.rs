@@ -10,6 +10,7 @@ pub(crate) fn cases() -> Vec<Trial> {
         case("runs_a_program_and_tells_its_exit", ROOT, runs),
         case("parks_until_started", ROOT, parks),
         case("signals_end_it", ROOT, signals),
+        case("a_name_in_use_is_refused_and_a_leftover_is_not", ROOT, same_name),
         case("missing_and_forbidden_programs_are_told_apart", ROOT, programs),
     ]
 }
@@ -45,4 +46,19 @@ fn programs() -> Outcome {
         holds(error.docker_exit_code() == code, format!("{program}: {error:?}"))?;
     }
     Ok(())
+}
+
+fn same_name() -> Outcome {
+    let (first, second, third) = (Scratch::new(), Scratch::new(), Scratch::new());
+    let id = id();
+    let container = runtime().run(&id, launch(Spec::container(["sleep", "100"]), &first))?;
+    let outcome = runtime().run(&id, launch(shell("true"), &second));
+    holds(matches!(outcome, Err(Error::Io { .. })), format!("{outcome:?}"))?;
+    same(&container.status()?, &Status::Running)?;
+    // What a killed launcher leaves: groups without members.
+    container.kill(Signal::KILL)?;
+    container.wait()?;
+    container.detach();
+    let container = runtime().run(&id, launch(shell("exit 9"), &third))?;
+    same(&container.wait()?.code(), &9)
 }
