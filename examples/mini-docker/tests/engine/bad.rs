@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use test_lane::{Need, Outcome, case};
 
-use crate::world::{World, free_port, has, same, wait_for, wait_with_deadline};
+use crate::world::{World, free_port, has, same, wait_for};
 
 const ROOT: &[Need] = &[Need::Root];
 
@@ -20,7 +20,7 @@ pub(crate) fn cases() -> Vec<libtest_mimic::Trial> {
         case("bad_container_unknown", ROOT, unknown),
         case("bad_flags", ROOT, flags),
         case("bad_no_privilege", &[Need::Root, Need::Program("setpriv")], no_privilege),
-        case("bad_no_user_namespaces", &[Need::Root, Need::Program("unshare")], no_user_namespaces),
+        case("bad_no_user_namespaces", &[Need::Root, Need::Program("nsenter")], no_user_namespaces),
         case("bad_disk_full", ROOT, disk_full),
         case("bad_another_user_sees_nothing", ROOT, another_user),
         case("bad_state_of_another_version", ROOT, another_version),
@@ -140,23 +140,23 @@ fn no_privilege() -> Outcome {
 /// A machine that gives ordinary users no user namespaces: here, inside one that allows none below itself.
 fn no_user_namespaces() -> Outcome {
     let world = World::rootless()?;
-    let script = "read go; echo 0 > /proc/sys/user/max_user_namespaces; \
-                  exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
-    let inner = world.command(&["run", "--rm", "base", "true"]);
-    let mut child = Command::new("unshare")
-        .args(["--user", "sh", "-c", script, "sh"])
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let process = std::path::PathBuf::from(format!("/proc/{}", child.id()));
+    let mut holder = Command::new("unshare").args(["--user", "cat"]).stdin(Stdio::piped()).spawn()?;
+    let process = std::path::PathBuf::from(format!("/proc/{}", holder.id()));
     let own = std::fs::read_link("/proc/self/ns/user")?;
     wait_for("the namespace", || Ok(std::fs::read_link(process.join("ns/user"))? != own))?;
     std::fs::write(process.join("uid_map"), "0 0 65536")?;
     std::fs::write(process.join("gid_map"), "0 0 65536")?;
-    child.stdin.take().ok_or("no input")?.write_all(b"go\n")?;
-    let output = wait_with_deadline(child)?;
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces; \
+                  exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$@\"";
+    let inner = world.command(&["run", "--rm", "base", "true"]);
+    let output = Command::new("nsenter")
+        .arg(format!("--user={}", process.join("ns/user").display()))
+        .args(["sh", "-c", script, "sh"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .output()?;
+    drop(holder.stdin.take());
+    holder.wait()?;
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     has(&error, "user namespace")?;
     same((output.status.code(), error.lines().count()), (Some(125), 1))?;
