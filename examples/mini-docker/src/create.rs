@@ -69,7 +69,7 @@ fn details(flags: &CreateFlags, image: &Image, short_id: &str) -> Result<Details
         network,
         publish: publish(flags, network, &exposed)?,
         exposed,
-        mounts: mounts(flags)?,
+        mounts: mounts(flags, image)?,
         extra_hosts: flags.add_host.iter().map(|text| extra_host(text)).collect::<Result<_>>()?,
         dns: flags.dns.clone(),
         dns_search: flags.dns_search.clone(),
@@ -194,15 +194,23 @@ fn publish(flags: &CreateFlags, network: NetworkMode, exposed: &[String]) -> Res
     if network == NetworkMode::Bridge { Ok(publish) } else { Ok(Vec::new()) }
 }
 
-fn mounts(flags: &CreateFlags) -> Result<Vec<MountFlag>> {
+fn mounts(flags: &CreateFlags, image: &Image) -> Result<Vec<MountFlag>> {
     let mut all: Vec<MountFlag> = Vec::new();
     let volumes = flags.volume.iter().map(|text| parse_volume(text));
     let mounts = flags.mount.iter().map(|text| parse_mount(text));
     let tmpfs = flags.tmpfs.iter().map(|text| parse_tmpfs(text));
-    for mount in volumes.chain(mounts).chain(tmpfs) {
-        let mut mount = mount.map_err(Error::usage)?;
-        if let Source::Bind(path) = &mut mount.source {
-            *path = absolute(path)?;
+    let given = volumes.chain(mounts).chain(tmpfs).collect::<Result<Vec<MountFlag>, String>>().map_err(Error::usage)?;
+    // What the image calls a volume is one, unless the user put something else there.
+    let of_image = image.config.volumes.iter().filter(|place| given.iter().all(|mount| mount.target != **place));
+    let of_image = of_image.map(|place| parse_volume(place)).collect::<Result<Vec<MountFlag>, String>>();
+    for mut mount in given.iter().cloned().chain(of_image.map_err(Error::usage)?) {
+        match &mut mount.source {
+            Source::Bind(path) => *path = absolute(path)?,
+            Source::Volume(name) if name.is_empty() => {
+                *name = new_id()?;
+                mount.anonymous = true;
+            }
+            _ => {}
         }
         if all.iter().any(|other| other.target == mount.target) {
             return Err(Error::Refused { message: format!("Duplicate mount point: {}", mount.target) });

@@ -9,6 +9,8 @@ use image_store::Store;
 
 use crate::details::Details;
 use crate::error::{Error, Result};
+use crate::flags::mounts::Source;
+use crate::volumes;
 
 /// One state root and everything needed to work on it.
 pub struct Engine {
@@ -41,7 +43,7 @@ impl Engine {
     /// Opens the engine at `root`, or at the user's own place. Supervisors are this program, started again.
     ///
     /// # Errors
-    /// `Container` or `Image` when the folders cannot be made.
+    /// `Runtime` or `Image` when the folders cannot be made.
     pub fn open(root: Option<PathBuf>) -> Result<Self> {
         let state = StateRoot::open(&root.map_or_else(default_root, Ok)?)?;
         let root = state.path().to_path_buf();
@@ -110,7 +112,7 @@ impl Engine {
     /// Finds a container and sees how it is.
     ///
     /// # Errors
-    /// `Container`.
+    /// `Runtime`.
     pub fn see(&self, reference: &str) -> Result<Seen> {
         let dir = self.state.find(reference)?;
         let state = self.operator().settle(&dir)?;
@@ -119,18 +121,34 @@ impl Engine {
         Ok(Seen { dir, definition, details, state })
     }
 
-    /// Removes a container and lets go of its image.
+    /// Removes a container and lets go of its image; with `volumes`, its own volumes go too.
     ///
     /// # Errors
-    /// `Container` when it runs and `force` is not given, or when it is unknown.
-    pub fn remove(&self, dir: &ContainerDir, force: bool) -> Result<()> {
+    /// `Runtime` when it runs and `force` is not given, or when it is unknown.
+    pub fn remove(&self, dir: &ContainerDir, force: bool, volumes: bool) -> Result<()> {
         let id = dir.id().to_owned();
+        let definition = dir.definition()?;
         self.operator().remove(dir, force)?;
         // Outside of an ordinary user's namespace there is nothing to free: that goes with its last member.
         if self.root.join("network").exists() && !crate::outer::is_rootless() {
             self.free_places(&self.network()?, &id)?;
         }
-        Ok(self.store.release(&id)?)
+        self.store.release(&id)?;
+        if volumes { self.remove_own_volumes(&definition, dir) } else { Ok(()) }
+    }
+
+    /// Removes the volumes that were made for one container only.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn remove_own_volumes(&self, definition: &Definition, dir: &ContainerDir) -> Result<()> {
+        let folder = volumes::folder(&self.root);
+        for mount in Details::of(definition, dir)?.mounts {
+            if let (Source::Volume(name), true) = (&mount.source, mount.anonymous) {
+                volumes::remove(&folder, name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives back the addresses of containers that do not run, `id` among them: a reboot or a killed supervisor left
@@ -166,10 +184,11 @@ impl Engine {
     /// All containers, the newest first. One that vanishes meanwhile is left out.
     ///
     /// # Errors
-    /// `Container`.
+    /// `Runtime`.
     pub fn see_all(&self) -> Result<Vec<Seen>> {
-        // What cannot be deleted now stays in the trash for the next command; the list is right without it.
+        // What cannot be tidied up now is left to the next command; the list is right without it.
         let _ = self.state.tidy();
+        let _ = self.release_stale_holds();
         let mut all = Vec::new();
         for id in self.state.ids()? {
             match self.see(&id) {

@@ -1,15 +1,17 @@
 //! From details to a launch: the specification that container-core is asked to carry out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use container_core::spec::{Cpu, Memory, Mount, Pids, Resources, Spec};
 use container_core::supervisor::{ContainerDir, Definition};
 use container_core::{Launch, NamespaceKind, Rootfs};
 use image_store::Snapshot;
 
+use crate::copy::Tree;
 use crate::details::{Details, Limits, NetworkMode, Security};
 use crate::error::{Error, Result};
 use crate::flags::mounts::{MountFlag, Source};
+use crate::volumes;
 
 /// The cgroup below which containers have theirs.
 pub const CGROUP_PARENT: &str = "/mini-docker";
@@ -26,16 +28,20 @@ pub fn launch(
     volumes: &Path,
 ) -> Result<Launch> {
     let mut spec = specification(definition, details);
+    let layers = Layers::of(dir, snapshot)?;
+    // A place before the places below it, whatever the order of the flags.
+    let mut mounts: Vec<&MountFlag> = details.mounts.iter().collect();
+    mounts.sort_by_key(|mount| Path::new(&mount.target).components().count());
+    for mount in mounts {
+        spec = spec.mount(mount_of(mount, volumes, &layers)?);
+    }
     for name in ["hosts", "hostname", "resolv.conf"] {
         let target = format!("/etc/{name}");
         if details.mounts.iter().all(|mount| mount.target != target) {
             spec = spec.mount(Mount::bind(text_of(&dir.path().join(name))?, target, false));
         }
     }
-    for mount in &details.mounts {
-        spec = spec.mount(mount_of(mount, volumes)?);
-    }
-    let launch = Launch::new(spec, overlay(dir, snapshot)?).cgroup_parent(CGROUP_PARENT);
+    let launch = Launch::new(spec, layers.fresh_overlay()?).cgroup_parent(CGROUP_PARENT);
     Ok(if details.user.is_empty() { launch } else { launch.user(details.user.as_str()) })
 }
 
@@ -130,7 +136,7 @@ fn resources(limits: &Limits) -> Resources {
     }
 }
 
-fn mount_of(flag: &MountFlag, volumes: &Path) -> Result<Mount> {
+fn mount_of(flag: &MountFlag, volumes: &Path, layers: &Layers) -> Result<Mount> {
     Ok(match &flag.source {
         Source::Bind(path) => {
             if !Path::new(path).exists() {
@@ -144,8 +150,8 @@ fn mount_of(flag: &MountFlag, volumes: &Path) -> Result<Mount> {
             Mount::bind(path.as_str(), flag.target.as_str(), flag.read_only)
         }
         Source::Volume(name) => {
-            let data = volumes.join(name).join("_data");
-            std::fs::create_dir_all(&data).map_err(Error::io("create the volume", &data))?;
+            let place = Path::new(&flag.target);
+            let data = volumes::ensure(volumes, name, |data| volumes::fill_from(&layers.tree()?, place, data))?;
             Mount::bind(text_of(&data)?, flag.target.as_str(), flag.read_only)
         }
         Source::Tmpfs(options) => {
@@ -156,16 +162,42 @@ fn mount_of(flag: &MountFlag, volumes: &Path) -> Result<Mount> {
     })
 }
 
-/// The container's own layer above the image's. The work folder is fresh, since an overlay refuses a used one.
-fn overlay(dir: &ContainerDir, snapshot: Snapshot) -> Result<Rootfs> {
-    let (upper, work) = (dir.path().join("fs/upper"), dir.path().join("fs/work"));
-    std::fs::create_dir_all(&upper).map_err(Error::io("create", &upper))?;
-    match std::fs::remove_dir_all(&work) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("empty", &work)(error)),
-        _ => {}
+/// The image's layers and the container's own above them.
+#[derive(Debug)]
+pub struct Layers {
+    snapshot: Snapshot,
+    upper: PathBuf,
+    work: PathBuf,
+}
+
+impl Layers {
+    /// Names the folders of a container, and makes its own.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn of(dir: &ContainerDir, snapshot: Snapshot) -> Result<Self> {
+        let (upper, work) = (dir.path().join("fs/upper"), dir.path().join("fs/work"));
+        for folder in [&upper, &work] {
+            std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        Ok(Self { snapshot, upper, work })
     }
-    std::fs::create_dir(&work).map_err(Error::io("create", &work))?;
-    Ok(Rootfs::Overlay { lower: snapshot.lower, upper, work })
+
+    /// The files of the container while it does not run.
+    ///
+    /// # Errors
+    /// `Io` when the kernel refuses the mount.
+    pub fn tree(&self) -> Result<Tree> {
+        Tree::overlay(&self.snapshot.lower, &self.upper, &self.work, self.snapshot.userxattr)
+    }
+
+    /// The root of the next run. Its work folder is fresh, since an overlay refuses a used one.
+    fn fresh_overlay(self) -> Result<Rootfs> {
+        let Self { snapshot, upper, work } = self;
+        std::fs::remove_dir_all(&work).map_err(Error::io("empty", &work))?;
+        std::fs::create_dir(&work).map_err(Error::io("create", &work))?;
+        Ok(Rootfs::Overlay { lower: snapshot.lower, upper, work })
+    }
 }
 
 fn text_of(path: &Path) -> Result<String> {

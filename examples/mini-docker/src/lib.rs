@@ -23,6 +23,7 @@ pub mod launch;
 pub mod outer;
 pub mod session;
 pub mod text;
+pub mod volumes;
 pub mod wiring;
 
 pub use engine::{Engine, Seen};

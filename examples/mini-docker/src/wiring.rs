@@ -77,7 +77,7 @@ impl Wiring {
         let image = store.resolve(&details.image_digest)?;
         let snapshot = store.unpack(&image)?;
         files::write(dir.path(), &details, None)?;
-        launch::launch(definition, &details, dir, snapshot, &self.engine.root().join("volumes"))
+        launch::launch(definition, &details, dir, snapshot, &crate::volumes::folder(self.engine.root()))
     }
 
     fn attach(&self, definition: &Definition, dir: &ContainerDir, container: &Container) -> Result<Attached> {
@@ -191,7 +191,10 @@ impl Embedding for Wiring {
     }
 
     fn removed(&self, definition: &Definition) {
-        // A hold that stays keeps an image a while longer: the next `rmi` sees that its container is gone.
+        // A hold that stays keeps an image a while longer: the next command sees that its container is gone. A volume
+        // that stays is listed.
         let _ = self.engine.store().release(&definition.id);
+        let dir = self.engine.state().container(&definition.id);
+        let _ = self.engine.remove_own_volumes(definition, &dir);
     }
 }

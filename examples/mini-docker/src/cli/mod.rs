@@ -95,6 +95,9 @@ pub enum Command {
     Login(LoginArgs),
     /// Log out from a registry
     Logout(LogoutArgs),
+    /// Manage volumes
+    #[command(subcommand)]
+    Volume(VolumeCommand),
     /// Show the version information
     Version,
     /// Display system-wide information
@@ -104,5 +107,28 @@ pub enum Command {
     Supervise {
         /// The container's id.
         id: String,
+    },
+}
+
+/// What can be done to volumes.
+#[derive(Debug, Subcommand)]
+#[command(disable_help_flag = true)]
+pub enum VolumeCommand {
+    /// Create a volume
+    Create {
+        /// Its name
+        name: String,
+    },
+    /// List volumes
+    Ls {
+        /// Only display volume names
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Remove one or more volumes
+    Rm {
+        /// Their names
+        #[arg(value_name = "VOLUME", required = true)]
+        names: Vec<String>,
     },
 }

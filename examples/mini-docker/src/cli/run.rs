@@ -155,8 +155,13 @@ pub struct CreateFlags {
     /// Mount the container's root filesystem as read only
     #[arg(long)]
     pub read_only: bool,
-    /// Restart policy to apply when a container exits (no, on-failure[:n], always, unless-stopped)
-    #[arg(long, value_name = "POLICY", default_value = "no")]
+    /// What happens when the container exits.
+    #[arg(
+        long,
+        value_name = "POLICY",
+        default_value = "no",
+        help = "Restart policy to apply when a container exits (no, on-failure[:n], always, unless-stopped)"
+    )]
     pub restart: String,
     /// Automatically remove the container when it exits
     #[arg(long)]
@@ -182,8 +187,8 @@ pub struct CreateFlags {
     /// Username or UID (format: <name|uid>[:<group|gid>])
     #[arg(short, long)]
     pub user: Option<String>,
-    /// Bind mount a volume (host:container[:ro], or name:container)
-    #[arg(short, long, value_name = "VOLUME")]
+    /// Folders of the host, and volumes.
+    #[arg(short, long, value_name = "VOLUME", help = "Bind mount a volume (host:container[:ro], or name:container)")]
     pub volume: Vec<String>,
     /// Working directory inside the container
     #[arg(short, long, value_name = "DIR")]

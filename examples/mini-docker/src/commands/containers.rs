@@ -99,7 +99,7 @@ pub(super) fn rm(engine: &Engine, args: &RmArgs) -> Result<u8> {
             Err(_) if done.contains(name) => return Ok(()),
             other => other?,
         };
-        engine.remove(&dir, args.force)?;
+        engine.remove(&dir, args.force, args.volumes)?;
         done.insert(name.to_owned());
         say(name)
     })

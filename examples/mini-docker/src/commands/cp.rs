@@ -9,6 +9,7 @@ use crate::cli::CpArgs;
 use crate::copy::{Kind, Ownership, Tree, pack, unpack};
 use crate::engine::{Engine, Seen};
 use crate::error::{Error, Result};
+use crate::launch::Layers;
 
 /// One side of a copy.
 enum Side<'a> {
@@ -83,11 +84,7 @@ impl Files {
 fn layers(engine: &Engine, seen: &Seen) -> Result<Tree> {
     let store = engine.store();
     let snapshot = store.unpack(&store.resolve(&seen.details.image_digest)?)?;
-    let (upper, work) = (seen.dir.path().join("fs/upper"), seen.dir.path().join("fs/work"));
-    for folder in [&upper, &work] {
-        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    }
-    Tree::overlay(&snapshot.lower, &upper, &work, snapshot.userxattr)
+    Layers::of(&seen.dir, snapshot)?.tree()
 }
 
 /// What is to be copied: the folder it is in, its name there, and whether only its contents are meant.

@@ -13,6 +13,7 @@ mod obtain;
 mod registry;
 mod run;
 mod show;
+mod volume;
 
 use std::io::Write;
 
@@ -58,6 +59,7 @@ pub fn carry_out(cli: Cli, outer: Option<OuterNamespace>) -> Result<u8> {
         Command::Rmi(args) => images::rmi(&engine, &args),
         Command::Login(args) => registry::login(&engine, &args),
         Command::Logout(args) => registry::logout(&engine, &args),
+        Command::Volume(command) => volume::volume(&engine, &command),
         Command::Version => info::version(),
         Command::Info => info::info(&engine),
         Command::Supervise { id } => supervise(engine, outer, &id),

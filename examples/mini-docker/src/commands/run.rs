@@ -35,7 +35,7 @@ fn make(engine: &Engine, flags: &CreateFlags) -> Result<(ContainerDir, Definitio
     // A hold without a container counts as stale, so the container comes first.
     let held = engine.store().hold(&definition.id, &image).map_err(Error::from);
     if let Err(error) = held.and_then(|()| write_cidfile(flags, &definition.id)) {
-        engine.remove(&dir, true)?;
+        engine.remove(&dir, true, true)?;
         return Err(error);
     }
     Ok((dir, definition))
@@ -77,7 +77,7 @@ pub(super) fn run(engine: &Engine, args: &RunArgs) -> Result<u8> {
 
 fn discard(engine: &Engine, dir: &ContainerDir) {
     if dir.exists() {
-        if let Err(error) = engine.remove(dir, true) {
+        if let Err(error) = engine.remove(dir, true, true) {
             tell(&error);
         }
     } else if let Err(error) = engine.store().release(dir.id()) {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::volumes::check_name;
+
 /// One mount that the user asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountFlag {
@@ -11,6 +13,9 @@ pub struct MountFlag {
     pub target: String,
     /// Whether the container may not write to it.
     pub read_only: bool,
+    /// Whether it is a volume made for this container only, which goes with it.
+    #[serde(default)]
+    pub anonymous: bool,
     /// Whether a missing host folder is an error (`--mount`) instead of being made (`-v`).
     pub must_exist: bool,
 }
@@ -53,21 +58,24 @@ pub fn parse_volume(text: &str) -> Result<MountFlag, String> {
         }
     }
     let source = named_or_path(source).map_err(|why| invalid(&why))?;
-    Ok(MountFlag { source, target: target_path(target).map_err(|why| invalid(&why))?, read_only, must_exist: false })
+    Ok(MountFlag {
+        source,
+        target: target_path(target).map_err(|why| invalid(&why))?,
+        read_only,
+        anonymous: false,
+        must_exist: false,
+    })
 }
 
 fn named_or_path(source: &str) -> Result<Source, String> {
     if source.starts_with(['/', '.', '~']) {
         return Ok(Source::Bind(source.to_owned()));
     }
-    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    if source.bytes().all(named) && !source.starts_with(['_', '-']) {
-        return Ok(Source::Volume(source.to_owned()));
+    // An empty name stands for a volume of this container only.
+    if !source.is_empty() {
+        check_name(source)?;
     }
-    Err(format!(
-        "\"{source}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are \
-         allowed. If you intended to pass a host directory, use absolute path"
-    ))
+    Ok(Source::Volume(source.to_owned()))
 }
 
 fn target_path(target: &str) -> Result<String, String> {
@@ -88,7 +96,7 @@ pub fn parse_tmpfs(text: &str) -> Result<MountFlag, String> {
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
     let read_only = options.split(',').any(|option| option == "ro");
     let source = Source::Tmpfs(options.to_owned());
-    Ok(MountFlag { source, target: target_path(target)?, read_only, must_exist: false })
+    Ok(MountFlag { source, target: target_path(target)?, read_only, anonymous: false, must_exist: false })
 }
 
 /// Reads a `--mount` value.
@@ -121,7 +129,13 @@ pub fn parse_mount(text: &str) -> Result<MountFlag, String> {
         "tmpfs" => Source::Tmpfs(format!("size={size}")),
         other => return Err(invalid(format!("mount type '{other}' is not supported: use bind, volume or tmpfs"))),
     };
-    Ok(MountFlag { source, target: target_path(target).map_err(invalid)?, read_only, must_exist: true })
+    Ok(MountFlag {
+        source,
+        target: target_path(target).map_err(invalid)?,
+        read_only,
+        anonymous: false,
+        must_exist: true,
+    })
 }
 
 #[cfg(test)]

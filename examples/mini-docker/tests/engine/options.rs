@@ -56,6 +56,15 @@ fn volumes() -> Outcome {
     same(shell(&world, &["--read-only", "--tmpfs", "/run"], "touch /run/x && echo fine")?, "fine".to_owned())?;
     shell(&world, &["-v", "store:/store"], "echo kept > /store/file")?;
     same(shell(&world, &["-v", "store:/store"], "cat /store/file")?, "kept".to_owned())?;
+    same(shell(&world, &["-v", "etc:/copy", "-v", "etc2:/etc"], "grep -c root: /etc/passwd")?, "1".to_owned())?;
+    same(world.ok(&["volume", "ls", "-q"])?, "etc\netc2\nstore".to_owned())?;
+    world.ok(&["create", "--name", "user", "-v", "store:/x", "-v", "/own", "base", "true"])?;
+    world.ok(&["start", "-a", "user"])?;
+    same(world.ok(&["volume", "ls", "-q"])?.lines().count(), 4)?;
+    has(&world.fails(1, &["volume", "rm", "store"])?, "volume is in use")?;
+    world.ok(&["rm", "-v", "user"])?;
+    world.ok(&["volume", "rm", "store", "etc", "etc2"])?;
+    same(world.ok(&["volume", "ls", "-q"])?, String::new())?;
     let missing = format!("type=bind,src={}/nope,dst=/x", world.path("").display());
     has(&world.fails(125, &["run", "--mount", &missing, "base", "true"])?, "bind source path does not exist")
 }
