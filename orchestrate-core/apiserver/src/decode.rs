@@ -17,9 +17,9 @@ pub(crate) fn tree(request: &Request) -> Result<Value, Status> {
     let media = request.content_type.split(';').next().unwrap_or("").trim();
     match media {
         "application/yaml" | "application/apply-patch+yaml" => yaml(bytes),
-        "application/vnd.kubernetes.protobuf" => {
-            Err(Status::unsupported_media(media, &["application/json", "application/yaml"]))
-        }
+        "application/vnd.kubernetes.protobuf" => crate::protobuf::decode(bytes).map_err(|_| {
+            Status::bad_request("the object provided is unrecognized (must be of type protobuf of a served kind)")
+        }),
         _ => serde_json::from_slice(bytes).map_err(|cause| {
             Status::bad_request(format!("the object provided is unrecognized (must be of type JSON): {cause}"))
         }),

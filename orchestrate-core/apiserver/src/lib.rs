@@ -28,6 +28,7 @@ mod patch;
 mod path;
 mod pods;
 pub mod print;
+mod protobuf;
 mod quantity;
 mod random;
 mod read;

@@ -207,6 +207,30 @@ fn prints_what_kubectl_prints() -> Outcome {
     agree("rollout history", || Ok(bench.ok("rollout history deployment/web")?.trim_end().to_owned() + "\n"), ours)
 }
 
+/// These commands send protobuf.
+fn imperative_commands() -> Outcome {
+    let bench = Bench::new(Some(Token::random()?))?;
+    for (args, wanted) in [
+        ("create namespace shop", "namespace/shop created"),
+        ("create deployment web --image=my-app:1.0.0 --replicas=2 --port=8080", "deployment.apps/web created"),
+        ("create configmap c --from-literal=a=b", "configmap/c created"),
+        ("create secret generic s --from-literal=password=hunter2", "secret/s created"),
+        ("create service loadbalancer web --tcp=80:8080", "service/web created"),
+        ("create serviceaccount robot", "serviceaccount/robot created"),
+        ("get configmap c -o jsonpath={.data.a}", "b"),
+        ("get secret s -o jsonpath={.data.password}", "aHVudGVyMg=="),
+        (
+            "get deployment web -o jsonpath={.spec.replicas}/{.spec.template.spec.containers[0].ports[0].containerPort}",
+            "2/8080",
+        ),
+        ("get service web -o jsonpath={.spec.ports[0].targetPort}", "8080"),
+    ] {
+        expect(&bench.ok(args)?, wanted)?;
+    }
+    bench.settle();
+    expect(&bench.ok("get deployment web")?, "2/2")
+}
+
 fn bad_manifests_are_explained() -> Outcome {
     let bench = Bench::new(Some(Token::random()?))?;
     let fails = |text: &str, wanted: &str| -> Outcome {
@@ -297,6 +321,7 @@ fn main() -> std::process::ExitCode {
     };
     test_lane::main(vec![
         case("kubectl: everyday commands", kubectl, everyday_commands),
+        case("kubectl: imperative commands", kubectl, imperative_commands),
         case("kubectl: our printers agree", exact, prints_what_kubectl_prints),
         case("kubectl: bad manifests are explained", kubectl, bad_manifests_are_explained),
         case("kubectl: logs and exec", kubectl, logs_and_exec),
