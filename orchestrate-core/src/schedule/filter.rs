@@ -19,7 +19,7 @@ pub enum Reason {
     Unschedulable,
     /// The pod names another node.
     NodeName,
-    /// A taint that the pod does not tolerate.
+    /// A taint that the pod does not tolerate. Its text names the taint, as upstream's did until 1.34.
     Taint {
         /// Its key.
         key: String,

@@ -61,6 +61,8 @@ struct Slot {
     facts: Facts,
     due: BTreeMap<(Time, u64), Effect>,
     count: u64,
+    /// When the machine wants to step again; none means never, unless something happens.
+    wake: Option<Time>,
 }
 
 /// Something that will have happened at some time.
@@ -166,11 +168,18 @@ impl FakeKubelet {
                 facts: Facts::default(),
                 due: BTreeMap::new(),
                 count: 0,
+                wake: Some(Time::default()),
             });
-            slot.pod = pod.clone();
+            if slot.pod.metadata.resource_version != pod.metadata.resource_version {
+                slot.pod = pod.clone();
+                slot.wake = Some(Time::default());
+            }
         }
         for slot in self.slots.values_mut() {
-            if world.by_uid(&slot.pod.metadata.uid).is_none() {
+            if world.by_uid(&slot.pod.metadata.uid).is_none()
+                && slot.pod.metadata.deletion_grace_period_seconds != Some(0)
+            {
+                slot.wake = Some(Time::default());
                 slot.pod.metadata.deletion_timestamp.get_or_insert(Time::default());
                 slot.pod.metadata.deletion_grace_period_seconds = Some(0);
             }
@@ -182,11 +191,17 @@ impl FakeKubelet {
         while let Some(entry) = slot.due.first_entry().filter(|e| e.key().0 <= now) {
             let effect = entry.remove();
             self.happen(slot, effect, now);
+            slot.wake = Some(now);
+        }
+        if slot.wake.is_none_or(|at| at > now) {
+            note_wake(slot, now, plan);
+            return true;
         }
         slot.facts.host_ip = "192.168.0.1".into();
         let step = slot.machine.step(&slot.pod, &slot.facts, now);
         slot.facts.probes.clear();
         let exists = world.by_uid(&slot.pod.metadata.uid).is_some();
+        let begun = step.actions.iter().any(|a| !matches!(a, NodeAction::Event(_)));
         for action in step.actions {
             match action {
                 NodeAction::Event(note) if exists => plan.actions.push(Action::Event(note)),
@@ -204,9 +219,9 @@ impl FakeKubelet {
             plan.actions.extend(exists.then(|| Action::Delete { on: on(), grace: Some(0), propagation }));
             return false;
         }
-        for at in step.wake.into_iter().chain(slot.due.keys().next().map(|(at, _)| *at)) {
-            plan.wake_at(at.max(now + 1));
-        }
+        // What was begun shows in the facts, so the machine looks once more at this very moment.
+        slot.wake = if begun { Some(now) } else { step.wake };
+        note_wake(slot, now, plan);
         true
     }
 
@@ -300,6 +315,12 @@ impl FakeKubelet {
             let life = self.behaviour.life;
             self.later(slot, life, now, Effect::Exited(container, attempt, i32::from(crashes)));
         }
+    }
+}
+
+fn note_wake(slot: &Slot, now: Time, plan: &mut Plan) {
+    for at in slot.wake.into_iter().chain(slot.due.keys().next().map(|(at, _)| *at)) {
+        plan.wake_at(at.max(now + 1));
     }
 }
 
