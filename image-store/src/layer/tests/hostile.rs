@@ -131,8 +131,9 @@ fn word() -> impl Strategy<Value = String> {
     (start, proptest::collection::vec(part, 1..4)).prop_map(|(start, parts)| format!("{start}{}", parts.join("/")))
 }
 
+// More by PROPTEST_CASES.
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_archive_reaches_the_outside(
