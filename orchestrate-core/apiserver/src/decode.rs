@@ -6,7 +6,7 @@ use crate::request::{Body, Request};
 use crate::resource::Resource;
 use crate::schema::{prune, type_of};
 use crate::status::Status;
-use crate::value::{set, text};
+use crate::value::{object as object_of, text};
 
 /// The body as a tree: JSON, or YAML when the content type says so.
 pub(crate) fn tree(request: &Request) -> Result<Value, Status> {
@@ -99,7 +99,8 @@ fn check_kind(value: &mut Value, resource: &Resource) -> Result<(), Status> {
             resource.version
         )));
     }
-    set(value, &["apiVersion"], version);
-    set(value, &["kind"], kind);
+    let map = object_of(value);
+    map.shift_insert(0, "apiVersion".to_owned(), version.into());
+    map.shift_insert(1, "kind".to_owned(), kind.into());
     Ok(())
 }

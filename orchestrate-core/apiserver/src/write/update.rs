@@ -79,6 +79,10 @@ impl ApiServer {
             carry(old, &mut new, &["metadata", field]);
         }
         isolate(call, old, &mut new);
+        if resource.is("Namespace") {
+            // These have a path of their own, `finalize`.
+            carry(old, &mut new, &["spec", "finalizers"]);
+        }
         defaults::apply(resource, &mut new);
         if call.target.subresource.is_empty() {
             self.allocate(call.target, &mut new, Some(old))?;
