@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use container_core::supervisor::new_id;
@@ -45,7 +46,9 @@ pub fn ensure(folder: &Path, name: &str, fill: impl FnOnce(&Path) -> Result<()>)
         return Ok(data);
     }
     let fresh = folder.join(format!(".{}", new_id()?));
-    fs::create_dir_all(fresh.join("_data")).map_err(Error::io("create the volume", &volume))?;
+    // The folder of all volumes is closed to other users; a volume's own mode is its containers' affair.
+    let closed = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    closed.and_then(|()| fs::create_dir_all(fresh.join("_data"))).map_err(Error::io("create the volume", &volume))?;
     let made = fill(&fresh.join("_data"))
         .and_then(|()| fs::rename(&fresh, &volume).map_err(Error::io("create the volume", &volume)));
     if made.is_err() {
