@@ -42,7 +42,8 @@ pub fn launch(
         }
     }
     let launch = Launch::new(spec, layers.fresh_overlay()?).cgroup_parent(CGROUP_PARENT);
-    Ok(if details.user.is_empty() { launch } else { launch.user(details.user.as_str()) })
+    // Root too is looked up, for its home folder.
+    Ok(launch.user(if details.user.is_empty() { "0" } else { details.user.as_str() }))
 }
 
 fn specification(definition: &Definition, details: &Details) -> Spec {

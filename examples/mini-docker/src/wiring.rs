@@ -134,6 +134,7 @@ impl Wiring {
 
     fn detach(&self, definition: &Definition, dir: &ContainerDir) -> Result<()> {
         drop(self.lock_proxy().take());
+        self.runtime.remove_cgroup_parent(launch::CGROUP_PARENT);
         let details = Details::of(definition, dir)?;
         if details.network == NetworkMode::Bridge {
             self.engine.network()?.detach(&definition.id)?;

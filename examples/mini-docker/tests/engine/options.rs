@@ -26,6 +26,7 @@ fn identity() -> Outcome {
     let options = ["-e", "A=1 2", "-w", "/tmp", "-u", "65534:65534", "-h", "myhost"];
     let said = shell(&world, &options, "echo $A; pwd; id -u; hostname; echo $HOSTNAME")?;
     same(said, "1 2\n/tmp\n65534\nmyhost\nmyhost".to_owned())?;
+    same(shell(&world, &[], "echo $HOME")?, "/root".to_owned())?;
     let file = world.path("env");
     std::fs::write(&file, "# comment\nB=from file\n")?;
     let file = file.to_string_lossy().into_owned();
