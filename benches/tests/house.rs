@@ -158,6 +158,9 @@ fn unsafe_lives_in_the_named_files() {
 #[test]
 fn every_module_says_its_job() {
     for (path, text) in sources() {
+        if text.contains("#![doc = include_str!") {
+            continue; // The crate's front page is its README.
+        }
         let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#![")).unwrap_or_default();
         assert!(first.starts_with("//!"), "{path} does not open with its one job (//! …)");
     }
