@@ -55,6 +55,8 @@ fn into_namespaces(root: &Root, inner: &Inner) -> Result<ExitCode> {
             fs::write(file, text).at("write", file)?;
         }
     }
+    // New credentials make the kernel forget the tie.
+    die_with_parent(inner.parent)?;
     // Standard input is the link to the outside half: the child inherits it.
     let mut command = Command::new("/proc/self/exe");
     command.arg0("mini-cluster").arg("__inside").arg("--root").arg(root.dir());

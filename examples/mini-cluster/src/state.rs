@@ -8,10 +8,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Error, PathContext, Result};
+
+/// How long a killed inside half may take to be gone.
+const DYING: Duration = Duration::from_secs(10);
 
 /// A state folder, by its absolute path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +77,28 @@ impl Root {
         }
     }
 
+    /// Marks the inside half as alive, until it ends however it does.
+    pub(crate) fn hold_inside(&self) -> Result<RunLock> {
+        let path = self.dir.join("inside.lock");
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).at("open", &path)?;
+        let held = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).at("lock", path)?;
+        Ok(RunLock { _file: held })
+    }
+
+    /// Waits until a killed inside half is really gone: what it still makes must not come after the sweep.
+    fn await_inside(&self) -> Result<()> {
+        let path = self.dir.join("inside.lock");
+        let deadline = Instant::now() + DYING;
+        loop {
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).at("open", &path)?;
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(_) => return Ok(()),
+                Err((_, errno)) if Instant::now() > deadline => return Err(errno).at("lock", path),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
     /// A short name for cgroups, the same every time for the same folder.
     #[must_use]
     pub fn cgroup(&self) -> String {
@@ -129,6 +155,7 @@ impl Root {
 
     /// Removes what only a running cluster needs. The caller holds the lock.
     pub(crate) fn sweep(&self, _lock: &RunLock) -> Result<()> {
+        self.await_inside()?;
         let sockets = [self.api_socket(), self.guarded_api_socket(), self.dial_socket(), self.control_socket()];
         for path in sockets.into_iter().chain([self.kubeconfig()]) {
             match fs::remove_file(&path) {

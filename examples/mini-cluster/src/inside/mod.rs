@@ -27,6 +27,7 @@ use apiserver::{ApiServer, Config};
 use container_core::Runtime;
 use container_network::Subnet;
 use image_store::Store;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use orchestrate_core::controllers::Policy;
 use orchestrate_core::net::Networks;
 use orchestrate_core::objects::Quantity;
@@ -82,7 +83,13 @@ struct Inside {
 
 fn live(root: &Root, inner: &Inner) -> Result<()> {
     crate::enter::settle()?;
+    let _alive = root.hold_inside()?;
     let link = link()?;
+    let mut peer = [PollFd::new(link.as_fd(), PollFlags::empty())];
+    // Nobody is outside any more: nothing must be made that somebody has swept already.
+    if poll(&mut peer, PollTimeout::ZERO).is_ok() && peer[0].any().unwrap_or(false) {
+        return Err(Error::Half { problem: "outside is gone".to_owned() });
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
