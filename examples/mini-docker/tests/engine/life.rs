@@ -132,6 +132,10 @@ fn power_cut(world: &World, names: &[&str]) -> Outcome {
                 wait_for("the container to die", || Ok(!crate::world::is_alive(pid)))?;
             }
         }
+        // A real reboot takes these along.
+        for group in crate::world::cgroups_named(&id) {
+            std::fs::remove_dir(group)?;
+        }
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         std::fs::write(&path, state.replace(boot.trim(), "00000000-0000-0000-0000-000000000000"))?;
     }
