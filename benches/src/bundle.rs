@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::floor::Cgroup;
 use container_core::Spec;
-use container_core::spec::{Memory, Pids, Resources};
+use container_core::spec::{Memory, Pids, Resources, Seccomp};
 
 /// A folder with `config.json` and `rootfs`, removed when dropped.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ impl Bundle {
             symlink("busybox", rootfs.join("bin").join(applet))?;
         }
         let mut spec = spec();
+        // The peers know the filter only as rules.
+        spec.linux.seccomp = Some(written_out(&spec)?);
         spec.root.path = "rootfs".to_owned();
         fs::write(made.path.join("config.json"), spec.to_json())?;
         Ok(made)
@@ -60,6 +62,27 @@ pub fn spec() -> Spec {
     let memory = Memory { limit: Some(256 << 20), ..Memory::default() };
     let resources = Resources { memory: Some(memory), pids: Some(Pids { limit: 256 }), ..Resources::default() };
     Spec::container(["/bin/true"]).hostname("bench").resources(resources)
+}
+
+fn problem(problem: &container_core::Problem) -> io::Error {
+    io::Error::other(problem.to_string())
+}
+
+fn written_out(spec: &Spec) -> io::Result<Seccomp> {
+    let bounding = spec.process.capabilities.clone().unwrap_or_default().bounding;
+    Seccomp::docker_default().written_out(&bounding).map_err(|found| problem(&found))
+}
+
+/// The library's own filter, as the kernel takes it.
+fn filter(spec: &Spec) -> io::Result<Vec<nix::libc::sock_filter>> {
+    let bounding = spec.process.capabilities.clone().unwrap_or_default().bounding;
+    let words = Seccomp::docker_default().compiled(&bounding).map_err(|found| problem(&found))?;
+    let split = |word: u64| {
+        let [c0, c1, jt, jf, k0, k1, k2, k3] = word.to_le_bytes();
+        let (code, k) = (u16::from_le_bytes([c0, c1]), u32::from_le_bytes([k0, k1, k2, k3]));
+        nix::libc::sock_filter { code, jt, jf, k }
+    };
+    Ok(words.into_iter().map(split).collect())
 }
 
 const DEVICES: [&str; 11] = [
@@ -110,7 +133,7 @@ pub fn floor(bundle: &Path) -> io::Result<crate::floor::Config> {
             .parse()
             .map_err(io::Error::other)?,
         capabilities: CAPABILITIES.iter().fold(0, |mask, number| mask | 1 << number),
-        filter: Vec::new(),
+        filter: filter(&spec)?,
         masked: spec.linux.masked_paths,
         read_only: spec.linux.readonly_paths,
     })

@@ -17,6 +17,7 @@ use crate::{Problem, caps};
 mod calls;
 mod program;
 mod rules;
+mod written;
 
 pub use calls::Abi;
 
@@ -37,6 +38,29 @@ impl Seccomp {
     pub fn docker_default() -> Self {
         Self { profile: Some(DOCKER_DEFAULT.to_owned()), ..Self::default() }
     }
+
+    /// The filter as the kernel reads it, one word per instruction, for a process with these capabilities.
+    ///
+    /// # Errors
+    /// [`Problem`] names the field that cannot be compiled.
+    pub fn compiled(&self, capabilities: &[String]) -> Result<Vec<u64>, Problem> {
+        compile(self, mask_of(capabilities)?).map(|filter| filter.to_vec())
+    }
+
+    /// A built-in profile written out as the standard's rules, for a runtime that does not know it by name. A profile
+    /// of rules stays as it is.
+    ///
+    /// # Errors
+    /// [`Problem`] when the profile is unknown.
+    pub fn written_out(&self, capabilities: &[String]) -> Result<Self, Problem> {
+        let Some(name) = &self.profile else { return Ok(self.clone()) };
+        let rules = rules::read(self, mask_of(capabilities)?)?;
+        written::out(&rules).ok_or_else(|| problem("profile", format!("cannot write {name:?} out")))
+    }
+}
+
+fn mask_of(capabilities: &[String]) -> Result<u64, Problem> {
+    caps::mask(capabilities).map_err(|what| Problem { field: "process.capabilities".to_owned(), what })
 }
 
 /// Compiles a profile for a process with these capabilities, or finds it compiled.

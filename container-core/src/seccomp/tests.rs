@@ -183,3 +183,23 @@ proptest! {
         agree(&rules::read(&profile, 0).unwrap(), &[Abi::X86_64, Abi::I386, Abi::X32], &VALUES[..8]);
     }
 }
+
+#[test]
+fn a_profile_written_out_means_the_same() {
+    let capabilities = ["CAP_CHOWN".to_owned(), "CAP_SYS_CHROOT".to_owned()];
+    let written = Seccomp::docker_default().written_out(&capabilities).unwrap();
+    let mask = caps::mask(&capabilities).unwrap();
+    let ours = rules::read(&Seccomp::docker_default(), mask).unwrap();
+    let code = program::emit(&ours, Abi::native());
+    let theirs = program::emit(&rules::read(&written, mask).unwrap(), Abi::native());
+    for abi in Abi::native() {
+        for number in 0..520 {
+            for value in [0, 1, 2, 12, 16, 17, 40, 0x0002_0000, 0x1000_0000, u64::from(u32::MAX)] {
+                let args = [value, 0, 0, 0, 0, 0];
+                let (one, _) = run(&code, abi.audit(), number, args);
+                let (other, _) = run(&theirs, abi.audit(), number, args);
+                assert_eq!(one, other, "{abi:?} {number} {value:#x}");
+            }
+        }
+    }
+}
