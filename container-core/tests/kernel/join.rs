@@ -120,8 +120,13 @@ fn terminal() -> Outcome {
     // Job control: Ctrl-C reaches the foreground job and not the shell.
     terminal.write_all(b"sleep 1000\n")?;
     expect(&mut terminal, "sleep 1000")?;
+    // Between fork and execve the job still has the shell's handler, and before that the shell has the terminal.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    while container.pids().len() < 2 && std::time::Instant::now() < deadline {
+    let in_front = || {
+        let job = nix::unistd::tcgetpgrp(&terminal).unwrap_or(nix::unistd::Pid::from_raw(0));
+        std::fs::read_to_string(format!("/proc/{job}/comm")).is_ok_and(|name| name.trim() == "sleep")
+    };
+    while !in_front() && std::time::Instant::now() < deadline {
         std::thread::yield_now();
     }
     terminal.write_all(&[3])?;
