@@ -29,14 +29,15 @@ fn joins_by_write(cgroup: Option<&CgroupPlan>) -> bool {
 }
 
 /// Joins the v1 groups. The child moves itself: a parent that writes pids waits for every thread of the machine.
-pub(super) fn cgroup(_: &Input<'_>, cgroup: Option<&CgroupPlan>, b: &mut Builder) {
+pub(super) fn cgroup(input: &Input<'_>, cgroup: Option<&CgroupPlan>, b: &mut Builder) {
     let Some(cgroup) = cgroup else { return };
     for index in cgroup.tasks() {
         let fd = b.fd(FdNeed::Tasks(index));
         let text = b.text("0", "linux.cgroupsPath");
         b.op(Op::Write { fd, text }, format!("cgroup {}", cgroup.groups[index].hierarchy));
     }
-    if !cgroup.device_program.is_empty() {
+    // In a user namespace of its own the child may not attach a program, and no device can be made there either.
+    if !cgroup.device_program.is_empty() && !input.confined() {
         let fd = b.fd(FdNeed::Unified);
         let program = b.program(&cgroup.device_program);
         b.op(Op::DeviceFilter { cgroup: fd, program }, "linux.resources.devices");

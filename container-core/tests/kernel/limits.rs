@@ -49,7 +49,13 @@ fn cpu() -> Outcome {
     let spec = Spec::container(["sleep", "100"]).resources(Resources { cpu: Some(cpu), ..Resources::default() });
     let container = runtime().run(&id(), launch(spec, &scratch))?;
     let own = std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid()))?;
-    let path = own.lines().find_map(|line| line.split_once(":cpu:")).ok_or("no cpu group")?.1;
+    let Some((_, path)) = own.lines().find_map(|line| line.split_once(":cpu:")) else {
+        let path = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("no cpu group")?;
+        let unified = runtime().host().cgroups.v2.clone().ok_or("no unified hierarchy")?;
+        let read = |file: &str| std::fs::read_to_string(format!("{}{path}/{file}", unified.mount.display()));
+        same(&read("cpu.max")?.trim(), &"50000 100000")?;
+        return same(&read("cpu.weight")?.trim(), &"20");
+    };
     let mount = runtime().host().cgroups.v1.get("cpu").ok_or("no cpu controller")?;
     let read = |file: &str| std::fs::read_to_string(format!("{}{path}/{file}", mount.display()));
     same(&read("cpu.cfs_quota_us")?.trim(), &"50000")?;
