@@ -147,9 +147,8 @@ fn keys() -> Outcome {
     let mut person = Person::runs(&world, &["run", "--rm", "-it", "base", "sh"])?;
     person.types("echo re$((1+1))dy; sleep 600\n")?;
     person.sees("re2dy")?;
-    person.presses_until("\x03", "^C")?;
-    person.types("echo al$((1+1))ve\n")?;
-    person.sees("al2ve")?;
+    // An interrupt between the job's fork and its execve reaches the shell's handler and is lost: press again.
+    person.presses_until("\x03echo al$((1+1))ve\n", "al2ve")?;
     person.types("echo go$((1+1)); sleep 600\n")?;
     person.sees("go2")?;
     person.presses_until("\x1a", "Stopped")?;
