@@ -61,7 +61,9 @@ impl Drop for Bundle {
 pub fn spec() -> Spec {
     let memory = Memory { limit: Some(256 << 20), ..Memory::default() };
     let resources = Resources { memory: Some(memory), pids: Some(Pids { limit: 256 }), ..Resources::default() };
-    Spec::container(["/bin/true"]).hostname("bench").resources(resources)
+    let mut spec = Spec::container(["/bin/true"]).hostname("bench").resources(resources);
+    spec.process.no_new_privileges = true;
+    spec
 }
 
 fn problem(problem: &container_core::Problem) -> io::Error {

@@ -2,7 +2,7 @@
 //!
 //! It is a limit, not a product: no spec, no state, hard-coded paths, no safe resolution. It performs the steps that
 //! the library's printed plan shows for the bench's container, so the distance between the two is what the library
-//! costs. `benches/floor.strace` holds its list of calls. Absent: user namespaces, terminals, any error beyond the
+//! costs. `benches/floor.strace` holds its list of calls beside ours. Absent: user namespaces, terminals, any error beyond the
 //! number of the failed step.
 
 use std::ffi::{CString, c_char};

@@ -216,6 +216,7 @@ fn privileges(steps: &Steps) -> c_int {
             must!(40, libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0));
         }
     }
+    must!(41, libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     must!(44, libc::setgroups(0, ptr::null()));
     must!(45, libc::setresgid(0, 0, 0));
     must!(46, libc::setresuid(0, 0, 0));
